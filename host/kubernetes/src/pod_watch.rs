@@ -4,8 +4,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use flyball_nodes::queued_state::QueuedState;
-use flyball_nodes::state::AnnotationKeys;
+use flyball_nodes::queued_state::{QueuedObject, QueuedState};
+use flyball_nodes::state::{AnnotationKeys, GonePod};
 use flyball_placement::Name;
 use kube::Client;
 use kube::runtime::watcher::Event;
@@ -99,7 +99,7 @@ fn take(
     let unlisted = Arc::clone(unlisted);
     let keys = listed.note(&event);
     match event {
-        Event::Init => state.change(move |state| {
+        Event::Init => state.apply(list("begin"), move |state| {
             let uids = state.pod_uids().cloned().collect();
             *unlisted.lock() = Some(uids);
         }),
@@ -107,7 +107,7 @@ fn take(
             let uid = pod.id();
             let pod = pod.into_object();
             let pod = pod.map(|pod| pod.into_facts_with(&listed.wanted()));
-            state.change(move |state| {
+            state.apply(object(&uid), move |state| {
                 if let Some(unlisted) = &mut *unlisted.lock() {
                     unlisted.remove(&uid);
                 }
@@ -116,7 +116,7 @@ fn take(
                 }
             });
         }
-        Event::InitDone => state.change(move |state| {
+        Event::InitDone => state.apply(list("end"), move |state| {
             // Sorted, so that the order of deletions does not depend on hashes.
             let gone: BTreeSet<Name> = unlisted.lock().take().into_iter().flatten().collect();
             for uid in gone {
@@ -128,8 +128,31 @@ fn take(
         }),
         Event::Delete(pod) => {
             let uid = pod.id();
-            state.change(move |state| state.delete_pod(&uid));
+            let key = object(&uid);
+            match pod.into_object() {
+                Some(pod) => {
+                    let gone = GonePod::from(&pod.into_facts().0);
+                    state.delete(key, move |state| state.delete_gone_pod(&gone));
+                }
+                None => state.delete(key, move |state| state.delete_pod(&uid)),
+            }
         }
+    }
+}
+
+fn object(uid: &Name) -> QueuedObject {
+    QueuedObject {
+        kind: PodObject::KIND,
+        id: Arc::clone(uid),
+    }
+}
+
+/// A list of all pods. While a state is held, several may begin and end, of which the last
+/// one matters: every pod that it has comes after its begin.
+fn list(part: &str) -> QueuedObject {
+    QueuedObject {
+        kind: "list of pods",
+        id: part.into(),
     }
 }
 

@@ -33,7 +33,7 @@ pub use self::common_labels::CommonLabels;
 pub(crate) use self::common_labels::{LOCATION_LABELS, ZONE_LABELS, zone_of};
 use self::compact::CompactedSize;
 pub use self::drain_facts::{DrainFacts, LocalVolumes, RestartPolicy, SafeToEvict};
-pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase, node_size};
+pub use self::facts::{DaemonSetFacts, GonePod, NodeFacts, Owner, PodFacts, PodPhase, node_size};
 use self::node_table::{KnownNode, NodeTable};
 use self::owners::OwnerTable;
 pub use self::owners::{OwnerFacts, OwnerKind};
@@ -128,6 +128,12 @@ impl ClusterState {
             self.note_gone(slot);
             self.pods.remove(slot);
         }
+    }
+
+    /// Removes a pod of which the last event may say more than the state knows.
+    pub fn delete_gone_pod(&mut self, gone: &GonePod) {
+        self.delete_pod(&gone.uid);
+        self.note_gone_pod(gone);
     }
 
     /// Adds or updates a node. Places the pods that are bound to it.

@@ -12,7 +12,7 @@ use flyball_decision::policy::{DEFAULT_EXPANDER, PolicyEngine, kind};
 use flyball_kubernetes::slim::PodObject;
 use flyball_nodes::options::NodeOptions;
 use flyball_nodes::ports::NodesReader;
-use flyball_nodes::queued_state::QueuedState;
+use flyball_nodes::queued_state::{QueuedObject, QueuedState};
 use flyball_nodes::state::ClusterState;
 use flyball_test_policies::{TestEngine, ranker};
 use flyball_test_support::bench::report;
@@ -94,7 +94,11 @@ fn report_pods(state: &QueuedState, events: Vec<PodObject>, ended: &AtomicBool) 
         }
         let start = Instant::now();
         let (facts, pod) = object.into_facts();
-        state.change(move |state| state.apply_pod(facts, &pod));
+        let key = QueuedObject {
+            kind: "Pod",
+            id: Arc::clone(&facts.uid),
+        };
+        state.apply(key, move |state| state.apply_pod(facts, &pod));
         longest = longest.max(start.elapsed());
         thread::sleep(PAUSE);
     }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use flyball_nodes::queued_state::QueuedObject;
 use flyball_nodes::state::{ClusterState, OwnerKind};
 use flyball_placement::Name;
 
@@ -43,9 +44,13 @@ pub(super) fn watch_none(state: &WatchedState) {
 fn watch_kind<T: OptionalKind>(watches: &mut Watches, state: &Arc<WatchedState>) {
     let known = Arc::clone(state);
     watches.add_optional(apply_changes::<T>(state), move |is_available| {
+        let kind = QueuedObject {
+            kind: "availability of a kind",
+            id: T::KIND.into(),
+        };
         known
             .queued
-            .change(move |state| T::set_available(state, is_available));
+            .apply(kind, move |state| T::set_available(state, is_available));
     });
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flyball_nodes::queued_state::QueuedObject;
 use flyball_nodes::state::ClusterState;
 use flyball_placement::{
     Claim, CsiDriver, CsiNode, Name, PersistentVolume, StorageCapacity, StorageClass,
@@ -33,9 +34,13 @@ pub(super) fn apply_changes<T: StateKind>(
     move |event| {
         known.changes(event, |change: Change<T>| match change {
             Change::Apply(object) => {
-                state.queued.change(move |state| object.apply(state));
+                let key = key::<T>(&T::id(object.metadata()));
+                state.queued.apply(key, move |state| object.apply(state));
             }
-            Change::Delete(id) => state.queued.change(move |state| T::delete(state, &id)),
+            Change::Delete(id) => {
+                let key = key::<T>(&id);
+                state.queued.delete(key, move |state| T::delete(state, &id));
+            }
         });
     }
 }
@@ -52,15 +57,35 @@ pub(super) fn apply_node_changes(
         let (keys, wanted) = (listed.note(&event), listed.wanted());
         known.changes(event, |change: Change<NodeObject>| match change {
             Change::Apply(object) => {
+                let key = key::<NodeObject>(&NodeObject::id(object.metadata()));
                 let facts = object.into_facts_with(&wanted);
-                state.queued.change(move |state| state.apply_node(facts));
+                state
+                    .queued
+                    .apply(key, move |state| state.apply_node(facts));
             }
-            Change::Delete(id) => state.queued.change(move |state| state.delete_node(&id)),
+            Change::Delete(id) => {
+                let key = key::<NodeObject>(&id);
+                state
+                    .queued
+                    .delete(key, move |state| state.delete_node(&id));
+            }
         });
         if let Some(keys) = keys {
             let set = |state: &mut ClusterState| state.set_node_annotations_listed(keys);
-            state.queued.change(set);
+            let list = QueuedObject {
+                kind: "list of nodes",
+                id: Name::default(),
+            };
+            state.queued.apply(list, set);
         }
+    }
+}
+
+/// Returns the key of an object in the queue of changes.
+fn key<T: SlimKind>(id: &Name) -> QueuedObject {
+    QueuedObject {
+        kind: T::KIND,
+        id: Arc::clone(id),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Binding of pods to nodes and owners, and the queue of pending pods.
 
-use super::ClusterState;
+use super::{ClusterState, GonePod};
 
 impl ClusterState {
     /// Files a pod under its owner, and under its node, under the node that it is
@@ -68,6 +68,14 @@ impl ClusterState {
         let name = self.pods.node(slot).or_else(|| self.pods.nominated(slot));
         if let Some(entry) = name.and_then(|name| self.nodes.get_mut(name)) {
             entry.changed = self.drain_revision;
+        }
+    }
+
+    /// Notes on its node that a pod has come and gone, whether the state knew it or not.
+    pub(super) fn note_gone_pod(&mut self, gone: &GonePod) {
+        let entry = gone.node.as_ref().and_then(|node| self.nodes.get_mut(node));
+        if let Some(entry) = entry {
+            entry.last_pod_change = entry.last_pod_change.max(gone.changed);
         }
     }
 

@@ -9,6 +9,7 @@ use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 
 use super::drain_facts::DrainFacts;
+use super::pod_table::DAEMON_SET;
 use crate::limits::NodeSize;
 
 /// Phase of a pod.
@@ -88,6 +89,40 @@ impl PodFacts {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed)
+    }
+
+    /// Whether a DaemonSet is its controller.
+    pub(super) fn is_owned_by_daemon_set(&self) -> bool {
+        let owner = self.owner.as_ref();
+        owner.is_some_and(|owner| &*owner.kind == DAEMON_SET)
+    }
+
+    /// Whether it is neither a static pod nor one of a DaemonSet, which belong to their
+    /// node.
+    pub(super) fn is_of_application(&self) -> bool {
+        !self.mirror && !self.like_daemon_set && !self.is_owned_by_daemon_set()
+    }
+}
+
+/// A pod that is gone, by the last event about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GonePod {
+    /// metadata.uid.
+    pub uid: Arc<str>,
+    /// The node that it was bound to.
+    pub(super) node: Option<Arc<str>>,
+    /// When it came to that node or left it, at the latest. `None` for the node's own pods.
+    pub(super) changed: Option<Timestamp>,
+}
+
+impl From<&PodFacts> for GonePod {
+    fn from(facts: &PodFacts) -> Self {
+        let changed = facts.deletion.max(Some(facts.created));
+        Self {
+            uid: Arc::clone(&facts.uid),
+            node: facts.node.clone(),
+            changed: changed.filter(|_| facts.is_of_application()),
+        }
     }
 }
 

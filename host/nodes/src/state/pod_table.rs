@@ -80,8 +80,7 @@ impl PodView<'_> {
     /// Whether a DaemonSet is its controller.
     #[must_use]
     pub fn is_owned_by_daemon_set(&self) -> bool {
-        let owner = self.facts.owner.as_ref();
-        owner.is_some_and(|owner| &*owner.kind == DAEMON_SET)
+        self.facts.is_owned_by_daemon_set()
     }
 }
 
@@ -187,7 +186,7 @@ impl PodTable {
 
     fn of_applications(&self, slot: u32) -> Option<&PodFacts> {
         let view = self.view(slot)?;
-        (!view.facts.mirror && !view.of_daemon_set()).then_some(view.facts)
+        view.facts.is_of_application().then_some(view.facts)
     }
 
     pub(super) fn compare(&self, slot: u32, facts: &PodFacts, class: ClassId) -> PodChange {
