@@ -100,8 +100,9 @@ impl QueuedState {
         self.push(None, false, Box::new(change));
     }
 
-    /// As [`Self::change`], with a change that sets all that is known of an object. It takes
-    /// the place of the object's changes that are queued, at the end of the queue.
+    /// As [`Self::change`], with a change that sets all that is known of an object. It
+    /// replaces the object's changes that are queued, and goes to the end of the queue: what
+    /// a list does may depend on which changes come after its begin.
     pub fn apply(
         &self,
         object: QueuedObject,
@@ -296,8 +297,10 @@ mod tests {
     }
 
     fn object(kind: &'static str, id: &str) -> QueuedObject {
-        let id = id.into();
-        QueuedObject { kind, id }
+        QueuedObject {
+            kind,
+            id: id.into(),
+        }
     }
 
     /// A pod of this number, of which there were so many before.
@@ -348,6 +351,11 @@ mod tests {
             all in prop::collection::vec(happens(), 0..60),
         ) {
             let (queued, mut plain) = (QueuedState::default(), ClusterState::new());
+            for number in 0..3 {
+                let facts = node(&format!("node-{number}"), 4);
+                plain.apply_node(facts.clone());
+                queued.change(|state| state.apply_node(facts));
+            }
             let (mut last, mut gone) = (BTreeMap::new(), [0_usize; 4]);
             let mut are_nodes_deleted = false;
             for happens in all {
@@ -368,11 +376,12 @@ mod tests {
                         queued.delete(key, move |state| state.delete_node(&name));
                     }
                     Happens::Pod(number, node, deletion) => {
-                        // It is not unbound.
-                        let node = node.or_else(|| {
-                            let last: Option<&PodFacts> = last.get(&number);
-                            last.and_then(|last| last.node.as_ref().map(|_| number % 3))
-                        });
+                        // It is neither unbound nor kept.
+                        let known: Option<&PodFacts> = last.get(&number);
+                        let known_node = known.and_then(|known| known.node.as_ref());
+                        let node = node.or(known_node.map(|_| number % 3));
+                        let known_deletion = known.and_then(|known| known.deletion);
+                        let deletion = deletion.max(known_deletion.map(|known| known.0));
                         let facts = pod(number, gone[usize::from(number)], node, deletion);
                         last.insert(number, facts.clone());
                         plain.apply_pod(facts.clone(), &Pod::default());
