@@ -253,8 +253,8 @@ mod tests {
     const LIMITS: ReadLimits = ReadLimits {
         concurrency: 6,
         per_namespace: 4,
-        read: Duration::from_millis(200),
-        begin: Duration::from_millis(200),
+        read: Duration::from_millis(400),
+        begin: Duration::from_millis(400),
     };
 
     #[tokio::test]
@@ -324,13 +324,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_goes_to_the_namespace_that_has_used_them_least() {
+        // No second read follows one that hangs.
         let limits = ReadLimits {
-            concurrency: 2,
-            begin: Duration::from_millis(300),
+            begin: LIMITS.read / 2,
+            concurrency: 4,
             ..LIMITS
         };
         let reads = FairReads::new(limits);
-        // Six namespaces hang, four of them in each call; the last one in order does not.
+        // Six namespaces hang; the last one in order does not.
         let namespaces = ["a", "b", "c", "d", "e", "f", "z"];
         let wanted = || namespaces.map(|name| (name, name));
         let read = |name: &'static str| async move {
