@@ -230,7 +230,7 @@ mod tests {
         NodeFacts {
             node: Arc::new(Node {
                 name: name.into(),
-                unschedulable: version % 2 == 0,
+                unschedulable: version.is_multiple_of(2),
                 ..Node::default()
             }),
             uid: format!("{name}-{version}").into(),
