@@ -50,12 +50,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The bench target that runs on the control plane of the tests, and its AWS.
-const DRAIN: &str = "drain";
+/// The bench targets that run on the control plane of the tests, and its AWS.
+const ON_CLUSTER: [&str; 2] = ["drain", "tenants"];
 
-/// Whether a name, or a pattern, may stand for [`DRAIN`].
+/// Whether a name, or a pattern, may stand for one of [`ON_CLUSTER`].
 fn needs_cluster(bench: &str) -> bool {
-    bench == DRAIN || bench.contains(['*', '?', '['])
+    ON_CLUSTER.contains(&bench) || bench.contains(['*', '?', '['])
 }
 
 #[derive(Debug, Serialize, Deserialize)]

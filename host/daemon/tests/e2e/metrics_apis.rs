@@ -131,6 +131,13 @@ async fn answer(State(known): State<Arc<Mutex<Known>>>, uri: Uri) -> Response {
         });
         return Json(discovery).into_response();
     }
+    if path
+        .rsplit('/')
+        .next()
+        .is_some_and(|metric| metric.starts_with("hang"))
+    {
+        std::future::pending::<()>().await;
+    }
     let mut known = known.lock().unwrap();
     known.asked.push(uri.clone());
     match known.items.get(path) {

@@ -259,17 +259,3 @@ fn a_target_with_two_writers_is_scaled_by_neither_and_may_be_observed() {
     test_cluster.autoscale("api", &queue(), &json!({}));
     test_cluster.wait_for_replicas("api", 4);
 }
-
-impl TestCluster {
-    /// Accepts any spec of an autoscaler.
-    pub fn loosen_schema(&self) {
-        let definition = "crd/replicaautoscalers.flyball.dev";
-        let crd = self.cluster.kubectl(&["get", definition, "-o", "json"]);
-        let mut crd: Value = serde_json::from_str(&crd.unwrap()).unwrap();
-        let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] = anything;
-        let metadata = json!({ "name": crd["metadata"]["name"] });
-        crd["metadata"] = metadata;
-        self.apply(&crd.to_string());
-    }
-}

@@ -169,6 +169,18 @@ impl TestCluster {
         );
     }
 
+    /// Accepts any spec of an autoscaler.
+    pub fn loosen_schema(&self) {
+        let definition = "crd/replicaautoscalers.flyball.dev";
+        let crd = self.cluster.kubectl(&["get", definition, "-o", "json"]);
+        let mut crd: Value = serde_json::from_str(&crd.unwrap()).unwrap();
+        let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] = anything;
+        let metadata = json!({ "name": crd["metadata"]["name"] });
+        crd["metadata"] = metadata;
+        self.apply(&crd.to_string());
+    }
+
     /// Starts the metrics APIs, with an external metric `queue` of that value.
     pub fn with_queue(&self, value: u32) -> MetricsApis {
         let apis = MetricsApis::serve(self);
