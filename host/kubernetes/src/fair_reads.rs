@@ -200,13 +200,14 @@ impl FairReads {
             past.unread.insert(hash, (standing, now));
         }
         let read = micros(self.limits.read);
-        let all = turns.values().map(|turn| turn.used).sum::<i64>();
+        let all = turns.values().map(|turn| turn.used);
+        let all = all.fold(0_i64, i64::saturating_add);
         let mean = all / i64::try_from(turns.len()).unwrap_or(i64::MAX).max(1);
         for (namespace, turn) in turns {
-            let used = turn.before.saturating_add(turn.used - mean);
+            let used = turn.before.saturating_add(turn.used.saturating_sub(mean));
             // Who hangs a lot is not held back for ever, and nobody saves up more than one
             // read that hangs.
-            let used = used.clamp(-read, 4 * read);
+            let used = used.clamp(-read, read.saturating_mul(4));
             past.used.insert((*namespace).to_owned(), (used, now));
         }
     }
