@@ -127,6 +127,7 @@ impl ClusterState {
             self.unbind(slot);
             self.note_gone(slot);
             self.pods.remove(slot);
+            self.compact();
         }
     }
 

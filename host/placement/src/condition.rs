@@ -6,6 +6,17 @@ use crate::{LabelSelector, Labels, Operator, Requirement};
 /// Interned labels, sorted by the key's id.
 pub(crate) type LabelSet = Box<[(Symbol, Symbol)]>;
 
+/// What a pod can be found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Feature {
+    /// A label with this key and value.
+    Label(Symbol, Symbol),
+    /// A label with this key.
+    Key(Symbol),
+    /// The namespace.
+    Namespace(Symbol),
+}
+
 /// A condition on one label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Condition {
@@ -64,13 +75,31 @@ impl Condition {
         Self { key, test }
     }
 
-    /// Returns the labels of which one is required. `None` if the condition is not of
-    /// that form.
-    pub(crate) fn pairs(&self) -> Option<Vec<(Symbol, Symbol)>> {
+    /// Returns the features of which label sets that meet the condition have one. `None`
+    /// if the condition is not of that form.
+    pub(crate) fn features(&self) -> Option<Vec<Feature>> {
         match &self.test {
-            Test::In(values) => Some(values.iter().map(|value| (self.key, *value)).collect()),
+            Test::In(values) => Some(self.labels(values)),
+            Test::Exists => Some(vec![Feature::Key(self.key)]),
             _ => None,
         }
+    }
+
+    /// Returns the features of which label sets that don't meet the condition have one.
+    /// `None` if the condition is not of that form.
+    pub(crate) fn features_of_others(&self) -> Option<Vec<Feature>> {
+        match &self.test {
+            Test::NotIn(values) => Some(self.labels(values)),
+            Test::DoesNotExist => Some(vec![Feature::Key(self.key)]),
+            _ => None,
+        }
+    }
+
+    fn labels(&self, values: &[Symbol]) -> Vec<Feature> {
+        let values = values.iter();
+        values
+            .map(|value| Feature::Label(self.key, *value))
+            .collect()
     }
 
     pub(crate) fn holds(&self, labels: &[(Symbol, Symbol)], symbols: &Symbols) -> bool {

@@ -207,12 +207,27 @@ impl fmt::Display for Reason {
 pub enum Unjudged {
     /// Claims of dynamic resource allocation (spec.resourceClaims).
     ResourceClaims,
+    /// More than 32 required terms of pod affinity and anti-affinity, or topology spread
+    /// constraints.
+    TooManyTerms,
+    /// The pod's terms select too many pods, or too many terms select it.
+    TooManyConnections,
+    /// Pods whose terms can't be judged are in a domain of the node.
+    OtherPods,
 }
 
 impl fmt::Display for Unjudged {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         to.write_str(match self {
             Self::ResourceClaims => "resource claims can't be judged",
+            Self::TooManyTerms => {
+                "the pod has more than 32 terms of pod affinity or spread: it can't be judged"
+            }
+            Self::TooManyConnections => {
+                "terms of pod affinity and spread select too many pods (over a million times \
+                 in the cluster): the pod can't be judged"
+            }
+            Self::OtherPods => "node(s) had pods whose pod affinity can't be judged",
         })
     }
 }

@@ -12,6 +12,7 @@ mod consolidate;
 mod large;
 mod memory;
 mod mixed;
+mod not_in_terms;
 mod production;
 mod scale_down;
 mod shapes;
@@ -54,9 +55,12 @@ fn main() -> anyhow::Result<()> {
     if memory::is_child() {
         return memory::hold();
     }
+    if not_in_terms::is_child() {
+        return not_in_terms::measure();
+    }
     let engine = engine()?;
     let part = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 11] = [
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 12] = [
         ("binpack", &binpack),
         ("scale-up", &|| scale_up(&engine)),
         ("unique", &|| unique(&engine)),
@@ -67,6 +71,7 @@ fn main() -> anyhow::Result<()> {
         ("scale-down", &|| scale_down::run(&engine)),
         ("judge", &|| scale_down::judge(&*engine)),
         ("consolidate", &|| consolidate::run(&engine)),
+        ("not-in-terms", &not_in_terms::run),
         ("memory", &memory::run),
     ];
     for (name, run) in parts {

@@ -355,7 +355,7 @@ impl Writer for Nobody {
 }
 
 /// Returns the peak memory of this process, in bytes.
-fn peak() -> anyhow::Result<f64> {
+pub fn peak() -> anyhow::Result<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next());

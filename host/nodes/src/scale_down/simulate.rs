@@ -312,7 +312,10 @@ impl Simulation {
         let stay = match origin {
             Some(Origin::Moved(slot)) => {
                 let pod = state.pod_at(slot);
-                pod.map(|pod| Stay::of_pod(reasons::NO_PLACE, pod.key))
+                pod.map(|pod| Stay {
+                    message: unjudged(state, pods[at].class),
+                    ..Stay::of_pod(reasons::NO_PLACE, pod.key)
+                })
             }
             Some(Origin::Load(at)) => self.loads.get(at).map(|load| load.stay(state)),
             None => None,
@@ -360,6 +363,14 @@ fn tainted(node: &Candidate, now: Timestamp) -> Arc<Node> {
         effect: Effect::NoSchedule,
     });
     Arc::new(tainted)
+}
+
+/// What can't be judged of a pod, if that is why it finds no place.
+fn unjudged(state: &ClusterState, class: ClassId) -> String {
+    let what = state.cluster().unjudged(class);
+    what.map_or_else(String::new, |what| {
+        format!("it finds no other place: {what}")
+    })
 }
 
 /// What a pod requests, as a part of a node's cpu and memory.

@@ -6,6 +6,7 @@ use flyball_nodes::options::{MaxDisruption, NodeOptions};
 use flyball_nodes::scale_down::ScaleDownMode;
 use flyball_nodes::standing::{Finding, NodeStandings};
 use flyball_nodes::state::{Owner, OwnerFacts, OwnerKind};
+use flyball_placement::{AffinityTerm, LabelSelector, Pod, Requirement};
 
 use crate::expanders::first;
 use crate::removals::{evicts, half, run};
@@ -237,4 +238,47 @@ fn a_node_whose_room_is_needed_names_whom_it_is_kept_for() {
         "needed: NoPlaceToMovePods: pod default/new-0: it is pending, and finds room on this node \
          alone"
     );
+}
+
+/// A pod with more terms of anti-affinity than are judged. None selects a pod.
+fn many_terms() -> Pod {
+    let term = |row: i32| AffinityTerm {
+        topology_key: "kubernetes.io/hostname".into(),
+        selector: Some(LabelSelector(vec![Requirement::equals(
+            "app",
+            row.to_string(),
+        )])),
+        namespaces: Vec::new(),
+        namespace_selector: None,
+    };
+    Pod {
+        anti_affinity: (0..33).map(term).collect(),
+        ..pod(100)
+    }
+}
+
+#[test]
+fn pods_with_too_many_terms_get_no_node_and_keep_theirs_and_are_named() {
+    let mut world = world(|_| ());
+    world.group("a", 1000, (1, 3, 5));
+    world.running("web", 1, "a-0", &pod(600));
+    world.running("many", 1, "a-1", &many_terms());
+    world.running("small", 1, "a-2", &pod(100));
+    world.pods("more", 1, 0, &many_terms());
+    let mut findings = Findings::default();
+    world.tick(10_000);
+    let calls = world.calls();
+    let is_order = |call: &String| call.starts_with("increase");
+    assert!(!calls.iter().any(is_order), "{calls:?}");
+    let events = world.events();
+    let event = "more-0: NotTriggerScaleUp: pod didn't trigger scale-up: 1 the pod has more than \
+                 32 terms of pod affinity or spread: it can't be judged";
+    assert!(events.iter().any(|known| known == event), "{events:#?}");
+    assert_eq!(
+        findings.of(&world, "a-1"),
+        "needed: NoPlaceToMovePods: pod default/many-0: it finds no other place: the pod has more \
+         than 32 terms of pod affinity or spread: it can't be judged"
+    );
+    let found = findings.of(&world, "a-2");
+    assert!(found.starts_with("unneeded"), "{found}");
 }

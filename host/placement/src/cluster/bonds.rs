@@ -216,8 +216,7 @@ impl Cluster {
     /// Whether the anti-affinity of some pods selects a class's pods.
     #[must_use]
     pub fn is_unwanted(&self, class: ClassId) -> bool {
-        let shape = self.classes.shape_of(class);
-        !self.relations.counting.excluding_counters(shape).is_empty()
+        self.relations.is_unwanted(self.classes.shape_of(class))
     }
 
     /// Returns the smallest pod count of any host, summed over the class's spread

@@ -4,7 +4,7 @@ use super::relations::RelationMisfit;
 use super::static_filters::StaticMisfit;
 use super::{ClassId, Cluster, NodeId};
 use crate::volumes::NodeLabels;
-use crate::{Misfit, Plugin, Reason, Stage};
+use crate::{Misfit, Plugin, Reason, Stage, Unjudged};
 
 /// The first filter that rejects a node.
 enum MisfitCause {
@@ -28,10 +28,17 @@ impl Cluster {
         if let Some(cause) = self.misfit_cause(class, node) {
             return Err(self.misfit(class, node, cause));
         }
-        match self.classes.key(class).unjudged.first() {
-            Some(what) => Err(Misfit::Unjudged(*what)),
+        match self.unjudged(class) {
+            Some(what) => Err(Misfit::Unjudged(what)),
             None => Ok(()),
         }
+    }
+
+    /// Returns what can't be judged of a class's pods, so that they fit on no node. `None`
+    /// if all can.
+    pub fn unjudged(&self, class: ClassId) -> Option<Unjudged> {
+        let known = self.classes.key(class).unjudged.first().copied();
+        known.or_else(|| self.relations.unjudged(self.classes.shape_of(class)))
     }
 
     /// Like [`Self::check`], without reasons. True only if every requirement can be
@@ -39,7 +46,7 @@ impl Cluster {
     pub fn fits(&self, class: ClassId, node: NodeId) -> bool {
         // Checked first: it rejects most nodes of a full cluster.
         self.nodes.has_room_for(node, self.classes.request(class))
-            && self.classes.key(class).unjudged.is_empty()
+            && self.unjudged(class).is_none()
             && self.misfit_cause(class, node).is_none()
     }
 
@@ -139,6 +146,9 @@ fn misfit_of(cause: MisfitCause) -> Misfit {
     };
     let (plugin, reason) = match cause {
         MisfitCause::Volumes(misfit) => return misfit,
+        MisfitCause::Relation(RelationMisfit::Unjudged) => {
+            return Misfit::Unjudged(Unjudged::OtherPods);
+        }
         MisfitCause::Gated => (Plugin::SchedulingGates, Reason::Gated),
         MisfitCause::Conflict => (Plugin::NodeAffinity, Reason::Conflict),
         MisfitCause::NotNamed => (Plugin::NodeAffinity, Reason::NotNamed),
@@ -157,7 +167,7 @@ fn misfit_of(cause: MisfitCause) -> Misfit {
             RelationMisfit::SpreadLabel => (Plugin::PodTopologySpread, Reason::SpreadLabel),
             RelationMisfit::Affinity => (Plugin::InterPodAffinity, Reason::Affinity),
             RelationMisfit::AntiAffinity => (Plugin::InterPodAffinity, Reason::AntiAffinity),
-            RelationMisfit::ExistingAntiAffinity => {
+            RelationMisfit::ExistingAntiAffinity | RelationMisfit::Unjudged => {
                 (Plugin::InterPodAffinity, Reason::ExistingAntiAffinity)
             }
         },

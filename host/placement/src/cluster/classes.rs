@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use super::bonds::Bonds;
@@ -125,6 +125,8 @@ pub(super) struct Classes {
     /// The set of the relevant labels of each label set.
     relevant_sets: Vec<u32>,
     relevant_keys: HashSet<Symbol>,
+    /// The label sets that have a key, by each key that is not relevant.
+    sets_of_key: HashMap<Symbol, Vec<u32>>,
     classes: Table<Key>,
     /// By class.
     shape_of: Vec<u32>,
@@ -184,6 +186,11 @@ impl Classes {
         if let Some(relevant) = self.relevant_sets.get(id as usize) {
             return *relevant;
         }
+        for (key, _) in self.labels.get(id) {
+            if !self.relevant_keys.contains(key) {
+                self.sets_of_key.entry(*key).or_default().push(id);
+            }
+        }
         let relevant = self.find_relevant_set(id);
         // The result may be a new set, which has relevant labels only.
         while self.relevant_sets.len() < self.labels.len() {
@@ -207,28 +214,27 @@ impl Classes {
         &mut self,
         keys: impl IntoIterator<Item = Symbol>,
     ) -> Vec<ClassId> {
-        let new: Vec<Symbol> = keys
-            .into_iter()
-            .filter(|key| self.relevant_keys.insert(*key))
-            .collect();
-        if new.is_empty() {
+        let mut touched: Vec<u32> = Vec::new();
+        for key in keys {
+            if self.relevant_keys.insert(key) {
+                touched.extend(self.sets_of_key.remove(&key).into_iter().flatten());
+            }
+        }
+        if touched.is_empty() {
             return Vec::new();
         }
-        let sets = number(self.labels.len());
-        let touched = |labels: &LabelSet| labels.iter().any(|(key, _)| new.contains(key));
-        for id in 0..sets {
-            if touched(self.labels.get(id)) {
-                let relevant = self.find_relevant_set(id);
-                self.relevant_sets[id as usize] = relevant;
-            }
+        touched.sort_unstable();
+        touched.dedup();
+        for &id in &touched {
+            let relevant = self.find_relevant_set(id);
+            self.relevant_sets[id as usize] = relevant;
         }
         while self.relevant_sets.len() < self.labels.len() {
             self.relevant_sets.push(number(self.relevant_sets.len()));
         }
+        let is_touched = |class: &ClassId| touched.binary_search(&self.key(*class).labels).is_ok();
         let classes = (0..number(self.shape_of.len())).map(ClassId);
-        classes
-            .filter(|class| touched(self.labels.get(self.key(*class).labels)))
-            .collect()
+        classes.filter(is_touched).collect()
     }
 
     /// Sets the shape of a class. Returns the shape and whether it is new.

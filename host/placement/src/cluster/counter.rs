@@ -15,11 +15,40 @@ pub(super) struct CounterKey {
 pub(super) enum Counted {
     /// Pods that a predicate matches.
     Matching(u32),
-    /// Pods that have an anti-affinity term with this predicate.
+    /// Pods that have an anti-affinity term with this predicate. A pod counts once for
+    /// each term.
     Owning(u32),
+    /// Pods that have an anti-affinity term that matches what the predicate of the counter
+    /// `owning` matches, except what this predicate matches.
+    Exempting { predicate: u32, owning: u32 },
+    /// Pods whose terms are not judged, and which keep off the pods that a predicate
+    /// matches.
+    Blocking(u32),
     /// Pods that a predicate matches and that aren't being deleted, on nodes that a
     /// view includes.
     Spread { predicate: u32, view: u32 },
+}
+
+impl Counted {
+    /// Returns the predicate.
+    pub(super) fn predicate(self) -> u32 {
+        match self {
+            Self::Matching(predicate)
+            | Self::Owning(predicate)
+            | Self::Exempting { predicate, .. }
+            | Self::Blocking(predicate)
+            | Self::Spread { predicate, .. } => predicate,
+        }
+    }
+}
+
+/// The pods that a term of anti-affinity selects.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Selected {
+    /// Counter of the pods.
+    pub(super) counter: u32,
+    /// Counter of those of them that the term does not select.
+    pub(super) except: Option<u32>,
 }
 
 /// Number of pods in each domain.

@@ -4,15 +4,20 @@
 //! with the same namespace, relevant labels and terms share a profile, which lists the
 //! counters that count them and the counters of pods whose anti-affinity excludes them.
 
+mod reconnect;
+
 use hashbrown::HashMap;
 
 use super::classes::Classes;
-use super::counter::{Counted, Counter, CounterKey};
+use super::connections::Connections;
+use super::counter::{Counted, Counter, CounterKey, Selected};
 use super::domains::Domains;
 use super::index::{Anchor, Index};
 use super::nodes::{NodeId, Nodes};
 use super::predicate::{PodTerm, Predicate};
+use super::profiles::{Profile, ProfileKey, Profiles};
 use super::static_filters::StaticFilters;
+use super::unjudged_pods::{OnNode, UnjudgedPods};
 use super::{ClassId, Count};
 use crate::condition::LabelSet;
 use crate::intern::{Symbol, Symbols, Table};
@@ -25,63 +30,136 @@ pub(super) struct CounterInputs<'a> {
     pub(super) symbols: &'a mut Symbols,
 }
 
+/// A predicate whose pods are to be counted over the domains of a topology key, by the
+/// nodes of a view if there is one.
+pub(super) struct Wanted {
+    pub(super) predicate: Predicate,
+    pub(super) key: Symbol,
+    pub(super) view: Option<u32>,
+}
+
 #[derive(Default)]
 pub(super) struct Counting {
     pub(super) domains: Domains,
     namespaces: HashMap<Symbol, LabelSet>,
     predicates: Table<Predicate>,
-    matching: Vec<Matching>,
+    /// Predicates that read the labels of namespaces.
+    of_namespaces: Vec<u32>,
     counter_keys: Table<CounterKey>,
     counters: Vec<Counter>,
+    /// By counter of pods with anti-affinity: whether one of the terms selects all that the
+    /// predicate matches, and the number of terms with exceptions.
+    terms_of: HashMap<u32, (bool, usize)>,
     profile_keys: Table<ProfileKey>,
-    profiles: Vec<Profile>,
+    profiles: Profiles,
     index: Index,
+    connections: Connections,
+    unjudged: UnjudgedPods,
     /// Profile of each shape.
     shapes: Vec<u32>,
     /// Number of placed pods of each class.
     placed: Vec<u64>,
 }
 
-/// Properties that pods of a profile share.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct ProfileKey {
-    namespace: Symbol,
-    labels: u32,
-    terms: u32,
-}
-
-#[derive(Debug, Default)]
-struct Profile {
-    /// Predicates that match its pods.
-    matches: Vec<u32>,
-    /// Counters that count all of its pods.
-    counted: Vec<u32>,
-    /// Counters that count its pods that aren't being deleted.
-    spread: Vec<u32>,
-    /// Counters of pods whose anti-affinity terms match its pods.
-    excluding: Vec<u32>,
-    placed: u64,
-}
-
-/// The profiles that a predicate matches, and the counters that use the predicate.
-#[derive(Debug, Default)]
-struct Matching {
-    profiles: Vec<u32>,
-    counters: Vec<u32>,
-    spread: Vec<u32>,
-    owning: Vec<u32>,
-}
-
 impl Counting {
-    /// Interns a predicate.
+    /// Interns predicates. Returns false, and interns none, if they would have too many
+    /// connections.
+    pub(super) fn add_predicates(
+        &mut self,
+        wanted: &[Wanted],
+        namespace: Symbol,
+        inputs: &CounterInputs<'_>,
+    ) -> bool {
+        let mut new: Vec<(&Predicate, Vec<u32>)> = Vec::new();
+        let mut connections = 0;
+        for Wanted {
+            predicate,
+            key,
+            view,
+        } in wanted
+        {
+            connections += match self.predicates.find(predicate) {
+                Some(known) if self.has_counter(known, *key, *view) => 0,
+                Some(known) => self.profiles.matched(known).len(),
+                None => match new.iter().find(|(known, _)| *known == predicate) {
+                    Some((_, profiles)) => profiles.len(),
+                    None => {
+                        let profiles = self.find_profiles(predicate, inputs);
+                        new.push((predicate, profiles));
+                        new.last().map_or(0, |(_, profiles)| profiles.len())
+                    }
+                },
+            };
+            if !self.connections.have_room(namespace, connections) {
+                break;
+            }
+        }
+        if !self.connections.add(namespace, connections) {
+            return false;
+        }
+        for (predicate, profiles) in new {
+            self.add_predicate(predicate.clone(), &profiles);
+        }
+        true
+    }
+
+    fn has_counter(&self, predicate: u32, key: Symbol, view: Option<u32>) -> bool {
+        let counted = match view {
+            Some(view) => Counted::Spread { predicate, view },
+            None => Counted::Matching(predicate),
+        };
+        let key = self.domains.find_key(key);
+        let counter = key.map(|key| CounterKey { counted, key });
+        counter.is_some_and(|counter| self.counter_keys.find(&counter).is_some())
+    }
+
+    /// Interns a predicate, however many connections it has.
     pub(super) fn predicate(&mut self, predicate: Predicate, inputs: &CounterInputs<'_>) -> u32 {
+        match self.predicates.find(&predicate) {
+            Some(known) => known,
+            None => {
+                let profiles = self.find_profiles(&predicate, inputs);
+                self.add_predicate(predicate, &profiles)
+            }
+        }
+    }
+
+    fn add_predicate(&mut self, predicate: Predicate, profiles: &[u32]) -> u32 {
+        let anchor = Anchor::of(&predicate);
+        let reads_namespaces = predicate.iter().any(PodTerm::reads_namespaces);
         let id = self.predicates.intern(predicate);
-        if id as usize == self.matching.len() {
-            self.matching.push(Matching::default());
-            let anchor = Anchor::of(self.predicates.get(id));
-            for profile in self.index.add_predicate(id, &anchor) {
-                if self.matches(id, profile, inputs.classes, inputs.symbols) {
-                    self.connect(id, profile);
+        self.profiles.push_predicate();
+        self.index.add_predicate(id, anchor);
+        if reads_namespaces {
+            self.of_namespaces.push(id);
+        }
+        for profile in profiles {
+            self.profiles.connect(id, *profile);
+        }
+        id
+    }
+
+    /// Returns the profiles that a predicate matches.
+    fn find_profiles(&self, predicate: &[PodTerm], inputs: &CounterInputs<'_>) -> Vec<u32> {
+        let mut profiles = self.index.profiles(&Anchor::of(predicate));
+        profiles.retain(|profile| {
+            !self.profiles.get(*profile).is_unjudged && self.matches(predicate, *profile, inputs)
+        });
+        profiles
+    }
+
+    /// Interns a topology key.
+    pub(super) fn key(&mut self, key: Symbol, inputs: &CounterInputs<'_>) -> u32 {
+        let known = self.domains.key_count();
+        let id = self.domains.key(key, inputs.nodes, inputs.symbols);
+        if id as usize == known && self.unjudged.are_placed(None) {
+            for (node, slot) in inputs.nodes.iter() {
+                for placed in &slot.pods {
+                    let profile = self.profile_of(inputs.classes.shape_of(placed.class));
+                    if self.profiles.get(profile).is_unjudged {
+                        let pods = self.on_node(profile, node, placed.count);
+                        self.unjudged.shift_over(&self.domains, id, pods, true);
+                    }
                 }
             }
         }
@@ -95,14 +173,29 @@ impl Counting {
         key: Symbol,
         inputs: &CounterInputs<'_>,
     ) -> u32 {
-        let key = self.domains.key(key, inputs.nodes);
+        let key = self.key(key, inputs);
         let id = self.counter_keys.intern(CounterKey { counted, key });
         if id as usize == self.counters.len() {
             self.counters.push(Counter::default());
-            self.join(id, counted);
+            self.profiles.join(id, counted);
+            if let Counted::Exempting { owning, .. } = counted {
+                self.terms_of.entry(owning).or_default().1 += 1;
+            }
             self.recount(id, counted, inputs);
         }
         id
+    }
+
+    /// Notes that a counter of pods with anti-affinity counts a term that selects all that
+    /// its predicate matches.
+    pub(super) fn note_whole_term(&mut self, counter: u32) {
+        self.terms_of.entry(counter).or_default().0 = true;
+    }
+
+    /// Number of different terms that a counter of pods with anti-affinity counts.
+    pub(super) fn term_count(&self, counter: u32) -> usize {
+        let (whole, exempting) = self.terms_of.get(&counter).copied().unwrap_or_default();
+        usize::from(whole) + exempting
     }
 
     /// Adds a new shape. `owning` are the counters of its own anti-affinity terms.
@@ -114,26 +207,49 @@ impl Counting {
             terms: key.terms,
         });
         if id as usize == self.profiles.len() {
-            self.profiles.push(Profile {
-                counted: owning.to_vec(),
-                ..Profile::default()
-            });
+            self.profiles.push(Profile::new(owning));
             let labels = inputs.classes.labels(key.labels);
-            for predicate in self.index.add_profile(id, labels) {
-                if self.matches(predicate, id, inputs.classes, inputs.symbols) {
-                    self.connect(predicate, id);
+            let mut predicates = self.index.add_profile(id, key.namespace, labels);
+            predicates.retain(|id_of| self.matches(self.predicates.get(*id_of), id, inputs));
+            let connections = predicates.iter();
+            let connections = connections.map(|predicate| self.profiles.connections(*predicate));
+            if self.connections.add(key.namespace, connections.sum()) {
+                for predicate in predicates {
+                    self.profiles.connect(predicate, id);
                 }
+            } else {
+                self.profiles.get_mut(id).is_unjudged = true;
             }
         }
         self.shapes.push(id);
     }
 
-    /// Changes the shape of a class. Its pods stay placed.
-    pub(super) fn reshape(&mut self, class: ClassId, from: u32, to: u32) {
-        let pods = self.placed_of(class);
-        let (from, to) = (self.profile_of(from), self.profile_of(to));
-        self.profiles[from as usize].placed -= pods;
-        self.profiles[to as usize].placed += pods;
+    /// Changes the shapes of classes, given with the shapes before and after. Their pods
+    /// stay placed.
+    pub(super) fn reshape(&mut self, classes: &[(ClassId, u32, u32)], inputs: &CounterInputs<'_>) {
+        // Predicates match the pods as before, unless they are not compared any more.
+        let mut recounted: HashMap<ClassId, (u32, u32)> = HashMap::new();
+        for (class, from, to) in classes {
+            let pods = self.placed_of(*class);
+            let (from, to) = (self.profile_of(*from), self.profile_of(*to));
+            self.profiles.get_mut(from).placed -= pods;
+            self.profiles.get_mut(to).placed += pods;
+            let is_unjudged = |profile| self.profiles.get(profile).is_unjudged;
+            if pods > 0 && is_unjudged(from) != is_unjudged(to) {
+                recounted.insert(*class, (from, to));
+            }
+        }
+        if recounted.is_empty() {
+            return;
+        }
+        for (node, slot) in inputs.nodes.iter() {
+            for placed in &slot.pods {
+                if let Some((from, to)) = recounted.get(&placed.class) {
+                    self.shift_profile(*from, node, placed.count, false);
+                    self.shift_profile(*to, node, placed.count, true);
+                }
+            }
+        }
     }
 
     /// Counts a pod that is added, or removed if not `up`.
@@ -149,8 +265,9 @@ impl Counting {
         if self.placed.len() <= at {
             self.placed.resize(at + 1, 0);
         }
-        let profile = self.profile_of(shape) as usize;
-        for placed in [&mut self.placed[at], &mut self.profiles[profile].placed] {
+        let profile = self.profile_of(shape);
+        let of_profile = &mut self.profiles.get_mut(profile).placed;
+        for placed in [&mut self.placed[at], of_profile] {
             *placed = if up {
                 *placed + 1
             } else {
@@ -167,33 +284,7 @@ impl Counting {
     /// Adds or subtracts all pods of a class on a node, for a node that is added or
     /// removed with its pods.
     pub(super) fn shift_all(&mut self, shape: u32, node: NodeId, count: Count, up: bool) {
-        self.shift_profile(self.profile_of(shape) as usize, node, count, up);
-    }
-
-    /// Sets a namespace's labels, or removes the namespace if `None`.
-    pub(super) fn set_namespace(
-        &mut self,
-        name: Symbol,
-        labels: Option<LabelSet>,
-        inputs: &CounterInputs<'_>,
-    ) {
-        match labels {
-            Some(labels) => self.namespaces.insert(name, labels),
-            None => self.namespaces.remove(&name),
-        };
-        for predicate in 0..self.predicates.len() {
-            let predicate = crate::intern::number(predicate);
-            let terms = self.predicates.get(predicate);
-            if !terms.iter().any(PodTerm::reads_namespaces) {
-                continue;
-            }
-            for profile in 0..self.profiles.len() {
-                let profile = crate::intern::number(profile);
-                if self.profile_keys.get(profile).namespace == name {
-                    self.reconnect(predicate, profile, inputs);
-                }
-            }
-        }
+        self.shift_profile(self.profile_of(shape), node, count, up);
     }
 
     /// Whether a counter counts no pod in any domain.
@@ -215,10 +306,32 @@ impl Counting {
 
     /// Whether a counter's predicate matches a shape's pods.
     pub(super) fn predicate_matches(&self, counter: u32, shape: u32) -> bool {
-        let (Counted::Matching(predicate)
-        | Counted::Owning(predicate)
-        | Counted::Spread { predicate, .. }) = self.counter_keys.get(counter).counted;
-        self.is_matched(shape, predicate)
+        let counted = self.counter_keys.get(counter).counted;
+        self.is_matched(shape, counted.predicate())
+    }
+
+    /// Whether a term of anti-affinity selects pods in the domain of a node.
+    pub(super) fn selects_near(&self, term: Selected, node: NodeId) -> bool {
+        let pods = self.pods_near(term.counter, node).unwrap_or(0);
+        let except = |counter| self.pods_near(counter, node).unwrap_or(0);
+        pods > 0 && pods > term.except.map_or(0, except)
+    }
+
+    /// Whether a term of anti-affinity selects a shape's pods.
+    pub(super) fn selects(&self, term: Selected, shape: u32) -> bool {
+        let matches = |counter| self.predicate_matches(counter, shape);
+        matches(term.counter) && !term.except.is_some_and(matches)
+    }
+
+    /// Whether pods of a counter of [`Profile::excluding`] are in the domain of a node.
+    pub(super) fn excludes(&self, shape: u32, counter: u32, node: NodeId) -> bool {
+        let pods = self.pods_near(counter, node).unwrap_or(0);
+        if pods == 0 {
+            return false;
+        }
+        let exempting = self.profile(shape).exempting(counter).iter();
+        let exempting = exempting.map(|counter| self.pods_near(*counter, node).unwrap_or(0));
+        pods > exempting.sum()
     }
 
     /// Returns the count in a domain.
@@ -233,13 +346,22 @@ impl Counting {
 
     /// Whether a predicate matches a shape's pods.
     pub(super) fn is_matched(&self, shape: u32, predicate: u32) -> bool {
-        let profile = &self.profiles[self.profile_of(shape) as usize];
-        profile.matches.contains(&predicate)
+        self.profile(shape).is_matched(predicate)
     }
 
-    /// Returns the counters of pods whose anti-affinity terms match a shape's pods.
-    pub(super) fn excluding_counters(&self, shape: u32) -> &[u32] {
-        &self.profiles[self.profile_of(shape) as usize].excluding
+    /// Returns the profile of a shape's pods.
+    pub(super) fn profile(&self, shape: u32) -> &Profile {
+        self.profiles.get(self.profile_of(shape))
+    }
+
+    /// Returns the pods that no predicate is compared with.
+    pub(super) fn unjudged(&self) -> &UnjudgedPods {
+        &self.unjudged
+    }
+
+    /// Whether predicates or pods were refused because of their connections.
+    pub(super) fn were_refused(&self) -> bool {
+        self.connections.were_refused()
     }
 
     fn profile_of(&self, shape: u32) -> u32 {
@@ -250,61 +372,12 @@ impl Counting {
         self.placed.get(class.0 as usize).copied().unwrap_or(0)
     }
 
-    fn matches(&self, predicate: u32, profile: u32, classes: &Classes, symbols: &Symbols) -> bool {
+    fn matches(&self, predicate: &[PodTerm], profile: u32, inputs: &CounterInputs<'_>) -> bool {
         let key = self.profile_keys.get(profile);
-        let labels = classes.labels(key.labels);
+        let labels = inputs.classes.labels(key.labels);
         let namespace = self.namespaces.get(&key.namespace);
-        let mut terms = self.predicates.get(predicate).iter();
-        terms.all(|term| term.matches(key.namespace, namespace, labels, symbols))
-    }
-
-    /// Records that a predicate matches a profile: the predicate's counters count it.
-    fn connect(&mut self, predicate: u32, profile: u32) {
-        let matching = &mut self.matching[predicate as usize];
-        let known = &mut self.profiles[profile as usize];
-        matching.profiles.push(profile);
-        known.matches.push(predicate);
-        known.counted.extend(&matching.counters);
-        known.spread.extend(&matching.spread);
-        known.excluding.extend(&matching.owning);
-    }
-
-    /// Reverts `connect`.
-    fn disconnect(&mut self, predicate: u32, profile: u32) {
-        let matching = &mut self.matching[predicate as usize];
-        let known = &mut self.profiles[profile as usize];
-        matching.profiles.retain(|known| *known != profile);
-        known.matches.retain(|known| *known != predicate);
-        known
-            .counted
-            .retain(|counter| !matching.counters.contains(counter));
-        known
-            .spread
-            .retain(|counter| !matching.spread.contains(counter));
-        known
-            .excluding
-            .retain(|counter| !matching.owning.contains(counter));
-    }
-
-    /// Adds a new counter to the profiles that its predicate matches.
-    fn join(&mut self, counter: u32, counted: Counted) {
-        let (Counted::Matching(predicate)
-        | Counted::Owning(predicate)
-        | Counted::Spread { predicate, .. }) = counted;
-        let matching = &mut self.matching[predicate as usize];
-        match counted {
-            Counted::Matching(_) => matching.counters.push(counter),
-            Counted::Owning(_) => matching.owning.push(counter),
-            Counted::Spread { .. } => matching.spread.push(counter),
-        }
-        for profile in &matching.profiles {
-            let profile = &mut self.profiles[*profile as usize];
-            match counted {
-                Counted::Matching(_) => profile.counted.push(counter),
-                Counted::Owning(_) => profile.excluding.push(counter),
-                Counted::Spread { .. } => profile.spread.push(counter),
-            }
-        }
+        let mut terms = predicate.iter();
+        terms.all(|term| term.matches(key.namespace, namespace, labels, inputs.symbols))
     }
 
     /// Counts the existing pods for a new counter. (No existing pod has a new term.)
@@ -312,17 +385,14 @@ impl Counting {
         let (Counted::Matching(predicate) | Counted::Spread { predicate, .. }) = counted else {
             return;
         };
-        let profiles = &self.matching[predicate as usize].profiles;
-        if profiles
-            .iter()
-            .all(|profile| self.profiles[*profile as usize].placed == 0)
-        {
+        let profiles = self.profiles.matched(predicate).iter();
+        let mut profiles = profiles.map(|profile| self.profiles.get(*profile));
+        if profiles.all(|profile| profile.placed == 0) {
             return;
         }
         for (node, slot) in inputs.nodes.iter() {
             for placed in &slot.pods {
-                let profile = self.profile_of(inputs.classes.shape_of(placed.class));
-                if self.profiles[profile as usize].matches.contains(&predicate) {
+                if self.is_matched(inputs.classes.shape_of(placed.class), predicate) {
                     self.shift_counter(counter, node, placed.count, true);
                 }
             }
@@ -337,51 +407,31 @@ impl Counting {
         let pods = match key.counted {
             Counted::Spread { view, .. } if !self.domains.counts(view, node) => return,
             Counted::Spread { .. } => count.running,
-            Counted::Matching(_) | Counted::Owning(_) => count.running + count.terminating,
+            _ => count.running + count.terminating,
         };
         self.counters[counter as usize].shift(domain, pods, up);
     }
 
-    fn shift_profile(&mut self, profile: usize, node: NodeId, count: Count, up: bool) {
-        for at in 0..self.profiles[profile].counted.len() {
-            let counter = self.profiles[profile].counted[at];
+    fn shift_profile(&mut self, profile: u32, node: NodeId, count: Count, up: bool) {
+        for at in 0..self.profiles.get(profile).counted.len() {
+            let counter = self.profiles.get(profile).counted[at];
             self.shift_counter(counter, node, count, up);
         }
-        for at in 0..self.profiles[profile].spread.len() {
-            let counter = self.profiles[profile].spread[at];
+        for at in 0..self.profiles.get(profile).spread.len() {
+            let counter = self.profiles.get(profile).spread[at];
             self.shift_counter(counter, node, count, up);
+        }
+        if self.profiles.get(profile).is_unjudged {
+            let pods = self.on_node(profile, node, count);
+            self.unjudged.shift(&self.domains, pods, up);
         }
     }
 
-    /// Connects or disconnects a predicate and a profile, after a namespace's labels
-    /// changed.
-    fn reconnect(&mut self, predicate: u32, profile: u32, inputs: &CounterInputs<'_>) {
-        let matches = self.matches(predicate, profile, inputs.classes, inputs.symbols);
-        let known = self.profiles[profile as usize].matches.contains(&predicate);
-        if matches == known {
-            return;
-        }
-        if matches {
-            self.connect(predicate, profile);
-        } else {
-            self.disconnect(predicate, profile);
-        }
-        let matching = &self.matching[predicate as usize];
-        let counters: Vec<u32> = matching
-            .counters
-            .iter()
-            .chain(&matching.spread)
-            .copied()
-            .collect();
-        for (node, slot) in inputs.nodes.iter() {
-            let of_profile = |class| self.profile_of(inputs.classes.shape_of(class)) == profile;
-            let placed = slot.pods.iter().filter(|placed| of_profile(placed.class));
-            let counts: Vec<Count> = placed.map(|placed| placed.count).collect();
-            for count in counts {
-                for counter in &counters {
-                    self.shift_counter(*counter, node, count, matches);
-                }
-            }
+    fn on_node(&self, profile: u32, node: NodeId, count: Count) -> OnNode {
+        OnNode {
+            namespace: self.profile_keys.get(profile).namespace,
+            node,
+            pods: count.running + count.terminating,
         }
     }
 }

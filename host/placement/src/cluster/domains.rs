@@ -9,6 +9,9 @@ use super::static_filters::StaticFilters;
 use crate::condition::value_of;
 use crate::intern::{Symbol, Symbols, Table};
 
+/// Topology key over which all nodes are in one domain. No label has this key.
+pub(super) const WHOLE_CLUSTER: &str = "/";
+
 /// Marks a node that is in no domain because it lacks the label.
 const NO_DOMAIN: u32 = u32::MAX;
 
@@ -38,33 +41,88 @@ pub(super) struct Domains {
     values: Vec<Table<Symbol>>,
     /// By key and node.
     columns: Vec<Vec<u32>>,
+    /// The key [`WHOLE_CLUSTER`].
+    whole_cluster: Option<u32>,
     view_keys: Table<ViewKey>,
     views: Vec<View>,
 }
 
 impl Domains {
     /// Interns a topology key.
-    pub(super) fn key(&mut self, key: Symbol, nodes: &Nodes) -> u32 {
+    pub(super) fn key(&mut self, key: Symbol, nodes: &Nodes, symbols: &Symbols) -> u32 {
         let id = self.keys.intern(key);
         if id as usize == self.columns.len() {
             self.values.push(Table::default());
             self.columns.push(Vec::new());
+            if &**symbols.text(key) == WHOLE_CLUSTER {
+                self.whole_cluster = Some(id);
+            }
             for (node, slot) in nodes.iter() {
-                self.enter(id, node, slot);
+                let value = match self.whole_cluster == Some(id) {
+                    true => Some(key),
+                    false => value_of(&slot.labels, key),
+                };
+                self.enter(id, node, value);
             }
         }
         id
     }
 
-    fn enter(&mut self, key: u32, node: NodeId, slot: &Slot) {
-        let at = key as usize;
-        let value = value_of(&slot.labels, *self.keys.get(key));
-        let domain = value.map_or(NO_DOMAIN, |value| self.values[at].intern(value));
-        let column = &mut self.columns[at];
+    /// Number of topology keys.
+    pub(super) fn key_count(&self) -> usize {
+        self.columns.len()
+    }
+
+    fn enter(&mut self, key: u32, node: NodeId, value: Option<Symbol>) {
+        let (at, column) = (key as usize, &mut self.columns[key as usize]);
+        // A key that no node has takes no memory.
+        let Some(value) = value else {
+            if let Some(domain) = column.get_mut(node.at()) {
+                *domain = NO_DOMAIN;
+            }
+            return;
+        };
         if column.len() <= node.at() {
             column.resize(node.at() + 1, NO_DOMAIN);
         }
-        column[node.at()] = domain;
+        column[node.at()] = self.values[at].intern(value);
+    }
+
+    /// Enters a node for all topology keys.
+    fn enter_all(&mut self, node: NodeId, slot: &Slot) {
+        if self.columns.len() <= slot.labels.len() {
+            for id in 0..crate::intern::number(self.columns.len()) {
+                let value = value_of(&slot.labels, *self.keys.get(id));
+                self.enter(id, node, value);
+            }
+        } else {
+            for (key, value) in &slot.labels {
+                if let Some(id) = self.keys.find(key) {
+                    self.enter(id, node, Some(*value));
+                }
+            }
+        }
+        if let Some(id) = self.whole_cluster {
+            self.enter(id, node, Some(*self.keys.get(id)));
+        }
+    }
+
+    /// Removes a node for all topology keys.
+    fn leave_all(&mut self, node: NodeId, slot: &Slot) {
+        if self.columns.len() <= slot.labels.len() {
+            for id in 0..crate::intern::number(self.columns.len()) {
+                self.enter(id, node, None);
+            }
+            return;
+        }
+        for (key, _) in &slot.labels {
+            if let Some(id) = self.keys.find(key) {
+                self.enter(id, node, None);
+            }
+        }
+        if let Some(id) = self.whole_cluster {
+            self.enter(id, node, None);
+        }
     }
 
     /// Returns the domain of a node. `None` if it lacks the label.
@@ -147,16 +205,14 @@ impl Domains {
         statics: &StaticFilters,
         symbols: &Symbols,
     ) {
-        for key in 0..crate::intern::number(self.columns.len()) {
-            self.enter(key, node, slot);
-        }
+        self.enter_all(node, slot);
         for view in 0..crate::intern::number(self.views.len()) {
             self.count(view, node, slot, statics, symbols);
         }
     }
 
     /// Removes a node that is deleted or about to change.
-    pub(super) fn detach(&mut self, node: NodeId) {
+    pub(super) fn detach(&mut self, node: NodeId, slot: &Slot) {
         for at in 0..self.views.len() {
             let key = self.view_keys.get(crate::intern::number(at)).key;
             let domain = self.of(key, node);
@@ -173,10 +229,6 @@ impl Domains {
                 }
             }
         }
-        for column in &mut self.columns {
-            if let Some(domain) = column.get_mut(node.at()) {
-                *domain = NO_DOMAIN;
-            }
-        }
+        self.leave_all(node, slot);
     }
 }

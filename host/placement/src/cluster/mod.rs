@@ -3,6 +3,7 @@
 mod bonds;
 mod check;
 mod classes;
+mod connections;
 mod counter;
 mod counting;
 mod diagnosis;
@@ -13,11 +14,14 @@ mod new_nodes;
 mod node_signature;
 mod nodes;
 mod predicate;
+mod profiles;
 mod rebuild;
 mod relations;
 mod score;
 mod static_filters;
 mod storage;
+mod terms;
+mod unjudged_pods;
 
 use std::sync::Arc;
 
@@ -37,12 +41,13 @@ use self::journal::{Change, Journal};
 use self::new_nodes::NewNodes;
 use self::nodes::{Nodes, Slot};
 use self::predicate::PodTerm;
-use self::relations::{KeyedTerm, Relations, widened};
+use self::relations::Relations;
 use self::static_filters::StaticFilters;
+use self::terms::KeyedTerms;
 use crate::condition::label_set;
 use crate::intern::{Symbol, Symbols};
 use crate::volumes::Storage;
-use crate::{AffinityTerm, Labels, Name, Node, Pod, Resources};
+use crate::{Labels, Name, Node, Pod, Resources};
 
 /// Number of pods of a class on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -252,31 +257,36 @@ impl Cluster {
         self.statics.kind_count()
     }
 
+    /// Whether pods are not judged because of the number of their connections, including
+    /// those of past pods.
+    pub fn has_too_many_connections(&self) -> bool {
+        self.relations.counting.were_refused()
+    }
+
     fn add_terms(&mut self, pod: &Pod, namespace: Symbol) {
-        let symbols = &mut self.symbols;
-        let mut of = |terms: &[AffinityTerm]| -> Vec<KeyedTerm> {
-            let each = terms.iter().map(|term| {
-                let key = symbols.intern(&term.topology_key);
-                (PodTerm::of_affinity(term, namespace, symbols), key)
-            });
-            each.collect()
-        };
-        let (affinity, anti) = (of(&pod.affinity), of(&pod.anti_affinity));
-        let widened: Vec<AffinityTerm> = pod.anti_affinity.iter().filter_map(widened).collect();
-        let widened = of(&widened);
-        let terms = affinity.iter().chain(&anti);
-        self.add_relevant_keys(terms.flat_map(|(term, _)| term.keys()));
+        let terms = KeyedTerms::of(pod, namespace, &mut self.symbols);
+        if Relations::has_too_many_terms(pod) {
+            let (relations, mut inputs) = self.counter_inputs();
+            relations.add_unjudged_terms(&terms, namespace, &mut inputs);
+            return;
+        }
+        self.add_relevant_keys(terms.label_keys());
         let (relations, mut inputs) = self.counter_inputs();
-        relations.add_terms(&affinity, &anti, &widened, &mut inputs);
+        relations.add_terms(&terms, namespace, &mut inputs);
     }
 
     /// Makes label keys of pods relevant to shapes. Classes whose shape changes by it
     /// get a new one.
     fn add_relevant_keys(&mut self, keys: impl Iterator<Item = Symbol>) {
-        for class in self.classes.add_relevant_keys(keys) {
+        let classes = self.classes.add_relevant_keys(keys);
+        let mut reshaped = Vec::with_capacity(classes.len());
+        for class in classes {
             let from = self.classes.shape_of(class);
-            let to = self.assign_shape(class);
-            self.relations.counting.reshape(class, from, to);
+            reshaped.push((class, from, self.assign_shape(class)));
+        }
+        if !reshaped.is_empty() {
+            let (relations, inputs) = self.counter_inputs();
+            relations.counting.reshape(&reshaped, &inputs);
         }
     }
 
@@ -372,7 +382,7 @@ impl Cluster {
                 .counting
                 .shift_all(shape, id, placed.count, false);
         }
-        self.relations.counting.domains.detach(id);
+        self.relations.counting.domains.detach(id, slot);
     }
 
     fn find_kind(&mut self, id: NodeId) {

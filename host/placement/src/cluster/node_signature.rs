@@ -87,6 +87,11 @@ impl Cluster {
         let counters = counters.filter(|counter| Some(counting.key_of(*counter)) != host);
         let counted = counters.map(|counter| counting.pods_near(counter, node));
         signature.extend(counted.map(|pods| pods.unwrap_or(u32::MAX)));
+        if counting.unjudged().are_placed(None) {
+            let keys = self.topology_keys_of(dependencies).into_iter();
+            let keys = keys.filter(|key| Some(*key) != host);
+            signature.extend(keys.map(|key| counting.unjudged().near(domains, None, key, node)));
+        }
         let keys = dependencies.keys.iter();
         signature.extend(keys.map(|key| u32::from(domains.of(key, node).is_some())));
         for view in dependencies.views.iter() {

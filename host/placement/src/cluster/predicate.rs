@@ -1,6 +1,6 @@
 //! Predicates on pods, by namespace and labels.
 
-use crate::condition::{Condition, LabelSet, all_hold, conditions};
+use crate::condition::{Condition, Feature, LabelSet, all_hold, conditions};
 use crate::intern::{Symbol, Symbols};
 use crate::{AffinityTerm, LabelSelector, Name};
 
@@ -10,6 +10,8 @@ pub(super) struct PodTerm {
     namespaces: Box<[Symbol]>,
     more: Option<Box<[Condition]>>,
     selector: Option<Box<[Condition]>>,
+    /// Whether it matches the pods in these namespaces that the selector does not select.
+    inverted: bool,
 }
 
 /// Matches pods that match all of these terms.
@@ -34,7 +36,43 @@ impl PodTerm {
             namespaces,
             more: term.namespace_selector.as_ref().map(&mut of),
             selector: term.selector.as_ref().map(&mut of),
+            inverted: false,
         }
+    }
+
+    /// Returns a term that matches all pods in a namespace, or in all namespaces if `None`.
+    pub(super) fn of_all(namespace: Option<Symbol>) -> Self {
+        Self {
+            namespaces: namespace.into_iter().collect(),
+            more: namespace.is_none().then(Box::default),
+            selector: Some(Box::default()),
+            inverted: false,
+        }
+    }
+
+    /// Whether it only matches pods in one namespace.
+    pub(super) fn is_of(&self, namespace: Symbol) -> bool {
+        self.more.is_none() && *self.namespaces == [namespace]
+    }
+
+    /// Returns a term that matches all pods in its namespaces, and one that matches those
+    /// of them that it does not match. `None` unless it excludes pods by single labels
+    /// only: it then matches nearly all of them, and few have one of these labels.
+    pub(super) fn all_and_others(&self) -> Option<(Self, Self)> {
+        let selector = self.selector.as_deref()?;
+        let excludes = |condition: &Condition| condition.features_of_others().is_some();
+        if self.inverted || selector.is_empty() || !selector.iter().all(excludes) {
+            return None;
+        }
+        let all = Self {
+            selector: Some(Box::default()),
+            ..self.clone()
+        };
+        let others = Self {
+            inverted: true,
+            ..self.clone()
+        };
+        Some((all, others))
     }
 
     /// Interns the selector of a spread constraint.
@@ -47,6 +85,7 @@ impl PodTerm {
             namespaces: [own].into(),
             more: None,
             selector: selector.map(|selector| conditions(selector, symbols)),
+            inverted: false,
         }
     }
 
@@ -56,11 +95,25 @@ impl PodTerm {
         conditions.map(|condition| condition.key)
     }
 
-    /// Returns labels of which one is required. `None` if the term has no such
-    /// condition.
-    pub(super) fn pairs(&self) -> Option<Vec<(Symbol, Symbol)>> {
-        let mut conditions = self.selector.iter().flatten();
-        conditions.find_map(Condition::pairs)
+    /// Returns labels of which every pod that it matches has one. `None` if there are no
+    /// such labels.
+    pub(super) fn features(&self) -> Option<Vec<Feature>> {
+        let conditions = self.selector.iter().flatten();
+        if self.inverted {
+            let features: Option<Vec<_>> = conditions.map(Condition::features_of_others).collect();
+            return features.map(|features| features.concat());
+        }
+        let features = conditions.filter_map(Condition::features);
+        // Few pods have a certain value.
+        features.min_by_key(|features| matches!(features.as_slice(), [Feature::Key(_)]))
+    }
+
+    /// Returns the namespaces of the pods that it matches. `None` if they depend on the
+    /// labels of namespaces.
+    pub(super) fn named_namespaces(&self) -> Option<Vec<Feature>> {
+        let names = self.namespaces.iter();
+        let names = names.map(|name| Feature::Namespace(*name));
+        self.more.is_none().then(|| names.collect())
     }
 
     /// Whether it matches no pod at all.
@@ -88,6 +141,6 @@ impl PodTerm {
         });
         let selected = self.selector.as_deref();
         (more || self.namespaces.contains(&namespace))
-            && selected.is_some_and(|selector| all_hold(selector, labels, symbols))
+            && selected.is_some_and(|selector| all_hold(selector, labels, symbols) != self.inverted)
     }
 }

@@ -3,14 +3,19 @@
 //! For each term, a counter holds the number of pods that it selects in each domain of
 //! its topology key. A check only reads a few counts.
 
-use super::counter::Counted;
-use super::counting::{CounterInputs, Counting};
+use super::counter::{Counted, Selected};
+use super::counting::{CounterInputs, Counting, Wanted};
 use super::domains::ViewKey;
 use super::node_signature::Dependencies;
 use super::nodes::NodeId;
-use super::predicate::{PodTerm, Predicate};
+use super::predicate::PodTerm;
+use super::terms::{KeyedTerms, Terms};
 use crate::intern::{Symbol, Table};
-use crate::{AffinityTerm, LabelSelector, Operator, Pod, Requirement, SpreadConstraint};
+use crate::{AffinityTerm, Pod, SpreadConstraint, Unjudged};
+
+/// Maximum number of terms of required affinity and anti-affinity of a pod that is judged,
+/// and of spread constraints.
+const MAX_TERMS: usize = 32;
 
 /// Required terms of a pod, and the pod's namespace.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -18,22 +23,6 @@ struct TermsKey {
     namespace: Symbol,
     affinity: Vec<AffinityTerm>,
     anti_affinity: Vec<AffinityTerm>,
-}
-
-/// Required terms, as counters.
-#[derive(Debug, Default)]
-struct Terms {
-    /// Predicate that all terms of affinity together form. `None` without affinity.
-    predicate: Option<u32>,
-    /// A counter for each term of affinity.
-    affinity: Box<[u32]>,
-    /// A counter for each term of anti-affinity, of the pods that it selects.
-    anti_affinity: Box<[u32]>,
-    /// A counter for each term of anti-affinity, of the pods that have the term.
-    owning: Box<[u32]>,
-    /// A counter for each term of anti-affinity that kube-scheduler 1.36 applies to all
-    /// namespaces ([`widened`]).
-    widened: Box<[u32]>,
 }
 
 /// A spread constraint of a shape.
@@ -54,6 +43,8 @@ struct Spread {
 struct Shape {
     terms: u32,
     spread: Box<[Spread]>,
+    /// Why its pods are not judged, if they are not.
+    unjudged: Option<Unjudged>,
 }
 
 /// The first of these rules that rejects a node.
@@ -64,6 +55,8 @@ pub(super) enum RelationMisfit {
     Affinity,
     AntiAffinity,
     ExistingAntiAffinity,
+    /// Pods that are not judged are in a domain of the node.
+    Unjudged,
 }
 
 #[derive(Default)]
@@ -72,6 +65,8 @@ pub(super) struct Relations {
     terms_keys: Table<TermsKey>,
     terms: Vec<Terms>,
     shapes: Vec<Shape>,
+    /// Topology keys of the terms of pods that are not judged.
+    blocking_keys: Vec<Symbol>,
 }
 
 impl Relations {
@@ -95,7 +90,7 @@ impl Relations {
     /// Whether there are terms of affinity, and of anti-affinity.
     pub(super) fn has_terms(&self, terms: u32) -> (bool, bool) {
         let terms = &self.terms[terms as usize];
-        (terms.predicate.is_some(), !terms.anti_affinity.is_empty())
+        (terms.predicate.is_some(), !terms.owning.is_empty())
     }
 
     /// Returns the topology keys of a pod's terms of affinity.
@@ -108,7 +103,8 @@ impl Relations {
     pub(super) fn topology_keys(&self, shape: u32) -> impl Iterator<Item = u32> {
         let own = &self.shapes[shape as usize];
         let terms = &self.terms[own.terms as usize];
-        let counters = terms.affinity.iter().chain(&terms.anti_affinity);
+        let excluded = terms.anti_affinity.iter().map(|term| &term.counter);
+        let counters = terms.affinity.iter().chain(excluded);
         let keys = counters.map(|counter| self.counting.key_of(*counter));
         keys.chain(own.spread.iter().map(|spread| spread.key))
     }
@@ -134,61 +130,47 @@ impl Relations {
         }
     }
 
+    /// Whether a pod has more terms than are judged.
+    pub(super) fn has_too_many_terms(pod: &Pod) -> bool {
+        pod.affinity.len() + pod.anti_affinity.len() > MAX_TERMS
+    }
+
     /// Adds the counters of new terms, whose label keys are relevant to shapes already.
     pub(super) fn add_terms(
         &mut self,
-        affinity: &[KeyedTerm],
-        anti: &[KeyedTerm],
-        widened: &[KeyedTerm],
+        terms: &KeyedTerms,
+        namespace: Symbol,
         inputs: &mut CounterInputs<'_>,
     ) {
-        let predicate: Predicate = affinity.iter().map(|(term, _)| term.clone()).collect();
-        let predicate = (!affinity.is_empty()).then(|| self.counting.predicate(predicate, inputs));
-        let mut terms = Terms {
-            predicate,
-            ..Terms::default()
+        let wanted = terms.wanted();
+        let terms = if self.counting.add_predicates(&wanted, namespace, inputs) {
+            terms.counters(&mut self.counting, namespace, inputs)
+        } else {
+            self.blocking_terms(terms, namespace, Unjudged::TooManyConnections, inputs)
         };
-        terms.affinity = affinity
-            .iter()
-            .filter_map(|(_, key)| {
-                Some(
-                    self.counting
-                        .counter(Counted::Matching(predicate?), *key, inputs),
-                )
-            })
-            .collect();
-        terms.widened = self
-            .matching(widened, inputs)
-            .map(|(_, _, counter)| counter)
-            .collect();
-        let anti: Vec<(u32, Symbol, u32)> = self.matching(anti, inputs).collect();
-        terms.anti_affinity = anti.iter().map(|(.., counter)| *counter).collect();
-        terms.owning = anti
-            .iter()
-            .map(|(predicate, key, _)| {
-                self.counting
-                    .counter(Counted::Owning(*predicate), *key, inputs)
-            })
-            .collect();
         self.terms.push(terms);
     }
 
-    /// Returns the predicate and topology key of each term, and a counter of the pods
-    /// that it selects.
-    fn matching(
+    /// Adds new terms that are too many to be judged.
+    pub(super) fn add_unjudged_terms(
         &mut self,
-        terms: &[KeyedTerm],
+        terms: &KeyedTerms,
+        namespace: Symbol,
         inputs: &mut CounterInputs<'_>,
-    ) -> impl Iterator<Item = (u32, Symbol, u32)> {
-        terms.iter().map(move |(term, key)| {
-            let predicate = self.counting.predicate([term.clone()].into(), inputs);
-            let counter = Counted::Matching(predicate);
-            (
-                predicate,
-                *key,
-                self.counting.counter(counter, *key, inputs),
-            )
-        })
+    ) {
+        let terms = self.blocking_terms(terms, namespace, Unjudged::TooManyTerms, inputs);
+        self.terms.push(terms);
+    }
+
+    fn blocking_terms(
+        &mut self,
+        terms: &KeyedTerms,
+        namespace: Symbol,
+        why: Unjudged,
+        inputs: &mut CounterInputs<'_>,
+    ) -> Terms {
+        let keys = terms.blocking_keys(&mut self.blocking_keys, MAX_TERMS, inputs.symbols);
+        terms.blocking_counters(&mut self.counting, &keys, (namespace, why), inputs)
     }
 
     /// Adds a new shape. The label keys of its constraints are relevant already.
@@ -197,21 +179,40 @@ impl Relations {
         let owning = &self.terms[terms as usize].owning;
         self.counting.add_shape(shape, owning, inputs);
         let spread = self.spread(shape, inputs);
-        self.shapes.push(Shape { terms, spread });
+        let unjudged = self.terms[terms as usize].unjudged;
+        self.shapes.push(Shape {
+            terms,
+            unjudged: unjudged.or(spread.as_ref().err().copied()),
+            spread: spread.unwrap_or_default(),
+        });
     }
 
-    fn spread(&mut self, shape: u32, inputs: &mut CounterInputs<'_>) -> Box<[Spread]> {
+    /// Why a shape's pods are not judged, if they are not.
+    pub(super) fn unjudged(&self, shape: u32) -> Option<Unjudged> {
+        let by_profile = || {
+            let profile = self.counting.profile(shape);
+            profile.is_unjudged.then_some(Unjudged::TooManyConnections)
+        };
+        self.shapes[shape as usize].unjudged.or_else(by_profile)
+    }
+
+    fn spread(
+        &mut self,
+        shape: u32,
+        inputs: &mut CounterInputs<'_>,
+    ) -> Result<Box<[Spread]>, Unjudged> {
         let key = inputs.classes.shape(shape);
         let (namespace, labels) = (key.namespace, key.labels);
         let statics = inputs.statics.get(key.statics);
         let constraints = inputs.classes.spread(key.spread);
+        if constraints.len() > MAX_TERMS {
+            return Err(Unjudged::TooManyTerms);
+        }
         let requires = constraints
             .iter()
             .map(|constraint| {
-                self.counting.domains.key(
-                    inputs.symbols.intern(&constraint.topology_key),
-                    inputs.nodes,
-                )
+                let key = inputs.symbols.intern(&constraint.topology_key);
+                self.counting.key(key, inputs)
             })
             .collect::<smallvec::SmallVec<[u32; 2]>>();
         let mut all = Vec::with_capacity(constraints.len());
@@ -231,14 +232,14 @@ impl Relations {
             let own = term.matches(namespace, None, labels, inputs.symbols);
             all.push(Spread {
                 key: *key,
-                counter: self.spread_counter(constraint, term, view, inputs),
+                counter: self.spread_counter(constraint, term, (namespace, view), inputs)?,
                 view,
                 max_skew: constraint.max_skew.into(),
                 min_domains: usize::try_from(constraint.min_domains).unwrap_or(0),
                 own,
             });
         }
-        all.into()
+        Ok(all.into())
     }
 
     /// Returns the counter of a constraint. `None` if its selector is missing or empty:
@@ -247,28 +248,44 @@ impl Relations {
         &mut self,
         constraint: &SpreadConstraint,
         term: PodTerm,
-        view: u32,
+        (namespace, view): (Symbol, u32),
         inputs: &mut CounterInputs<'_>,
-    ) -> Option<u32> {
-        let selector = constraint.selector.as_ref()?;
-        if selector.0.is_empty() {
-            return None;
+    ) -> Result<Option<u32>, Unjudged> {
+        let selector = constraint.selector.as_ref();
+        if selector.is_none_or(|selector| selector.0.is_empty()) {
+            return Ok(None);
         }
-        let predicate = self.counting.predicate([term].into(), inputs);
         let key = inputs.symbols.intern(&constraint.topology_key);
-        Some(
-            self.counting
-                .counter(Counted::Spread { predicate, view }, key, inputs),
-        )
+        let wanted = [Wanted {
+            predicate: [term].into(),
+            key,
+            view: Some(view),
+        }];
+        if !self.counting.add_predicates(&wanted, namespace, inputs) {
+            return Err(Unjudged::TooManyConnections);
+        }
+        let [Wanted { predicate, .. }] = wanted;
+        let predicate = self.counting.predicate(predicate, inputs);
+        let counted = Counted::Spread { predicate, view };
+        Ok(Some(self.counting.counter(counted, key, inputs)))
     }
 
     /// Adds the counters and topology keys on which a shape's rules depend.
     pub(super) fn add_dependencies(&self, shape: u32, dependencies: &mut Dependencies) {
         let own = &self.shapes[shape as usize];
         let terms = &self.terms[own.terms as usize];
-        let counters = terms.affinity.iter().chain(&terms.anti_affinity);
-        for counter in counters.chain(self.counting.excluding_counters(shape)) {
-            dependencies.counter(*counter);
+        let excluded = terms.anti_affinity.iter();
+        let excluded = excluded.flat_map(|term| [Some(term.counter), term.except]);
+        let profile = self.counting.profile(shape);
+        for &excluding in &profile.excluding {
+            let exempting = profile.exempting(excluding).iter();
+            for counter in exempting.chain([&excluding]) {
+                dependencies.counter(*counter);
+            }
+        }
+        let counters = terms.affinity.iter().chain(&profile.blocking).copied();
+        for counter in counters.chain(excluded.flatten()) {
+            dependencies.counter(counter);
         }
         for spread in own.spread.iter() {
             dependencies.spread(spread.key, spread.view);
@@ -293,6 +310,7 @@ impl Relations {
     ) -> Option<RelationMisfit> {
         self.spread_misfit(shape, node, &counts)
             .or_else(|| self.affinity_misfit(shape, node, &counts))
+            .or_else(|| self.unjudged_misfit(shape, node, &counts))
     }
 
     fn spread_misfit(
@@ -322,7 +340,7 @@ impl Relations {
         node: NodeId,
         counts: &impl Fn(u32) -> bool,
     ) -> Option<RelationMisfit> {
-        let terms = &self.terms[self.shapes[shape as usize].terms as usize];
+        let terms = self.terms_of(shape);
         let counts = |counter: &&u32| counts(self.counting.key_of(**counter));
         if let Some(predicate) = terms.predicate {
             let mut near = true;
@@ -336,17 +354,15 @@ impl Relations {
                 return Some(RelationMisfit::Affinity);
             }
         }
-        let any = |counters: &[u32]| {
-            let mut near = counters
-                .iter()
-                .filter(counts)
-                .map(|counter| self.counting.pods_near(*counter, node));
-            near.any(|pods| pods.is_some_and(|pods| pods > 0))
+        let any = |terms: &[Selected]| {
+            let mut terms = terms.iter().filter(|term| counts(&&term.counter));
+            terms.any(|term| self.counting.selects_near(*term, node))
         };
         if any(&terms.anti_affinity) {
             return Some(RelationMisfit::AntiAffinity);
         }
-        let is_excluded = any(self.counting.excluding_counters(shape));
+        let mut excluding = self.counting.profile(shape).excluding.iter().filter(counts);
+        let is_excluded = excluding.any(|counter| self.counting.excludes(shape, *counter, node));
         is_excluded.then(|| {
             if any(&terms.widened) {
                 RelationMisfit::AntiAffinity
@@ -356,45 +372,62 @@ impl Relations {
         })
     }
 
+    fn terms_of(&self, shape: u32) -> &Terms {
+        &self.terms[self.shapes[shape as usize].terms as usize]
+    }
+
+    /// Whether pods that are not judged keep a shape's pods from a node.
+    fn unjudged_misfit(
+        &self,
+        shape: u32,
+        node: NodeId,
+        counts: &impl Fn(u32) -> bool,
+    ) -> Option<RelationMisfit> {
+        let counting = &self.counting;
+        let blocking = counting.profile(shape).blocking.iter();
+        let mut blocking = blocking.filter(|counter| counts(counting.key_of(**counter)));
+        let is_blocked = blocking.any(|counter| counting.pods_near(*counter, node) > Some(0));
+        let namespace = self.terms_of(shape).only_namespace;
+        let is_beside_unjudged = || {
+            let mut keys = self.topology_keys(shape).filter(|key| counts(*key));
+            let unjudged = counting.unjudged();
+            unjudged.are_placed(namespace)
+                && keys.any(|key| unjudged.near(&counting.domains, namespace, key, node) > 0)
+        };
+        (is_blocked || is_beside_unjudged()).then_some(RelationMisfit::Unjudged)
+    }
+
     /// Returns a shape's anti-affinity terms over a key that select the shape's own
     /// pods. A domain fits one of all pods that share such a term.
     pub(super) fn exclusive(&self, shape: u32, key: u32) -> impl Iterator<Item = u32> {
-        let terms = &self.terms[self.shapes[shape as usize].terms as usize];
-        let counters = terms.anti_affinity.iter().copied();
-        counters.filter(move |&counter| {
-            self.counting.key_of(counter) == key && self.counting.predicate_matches(counter, shape)
-        })
+        let terms = self.terms_of(shape);
+        let terms = terms.anti_affinity.iter().filter(move |term| {
+            self.counting.key_of(term.counter) == key && self.counting.selects(**term, shape)
+        });
+        terms.map(|term| term.except.unwrap_or(term.counter))
+    }
+
+    /// Whether the anti-affinity of some pods may select a shape's pods.
+    pub(super) fn is_unwanted(&self, shape: u32) -> bool {
+        let profile = self.counting.profile(shape);
+        let mut excluding = profile.excluding.iter();
+        !profile.blocking.is_empty()
+            || excluding.any(|counter| {
+                let exempting = profile.exempting(*counter).len();
+                self.counting.term_count(*counter) > exempting
+            })
     }
 
     /// Whether a pod matches its own affinity terms and no pod in the cluster matches
     /// them yet. The scheduler then lets it onto any node.
     fn is_first_of_its_affinity(&self, shape: u32, predicate: u32, counters: &[u32]) -> bool {
         self.counting.is_matched(shape, predicate)
+            && !self
+                .counting
+                .unjudged()
+                .are_placed(self.terms_of(shape).only_namespace)
             && counters
                 .iter()
                 .all(|counter| self.counting.is_empty(*counter))
     }
-}
-
-/// A term and its topology key.
-pub(super) type KeyedTerm = (PodTerm, Symbol);
-
-/// Returns the term of a pending pod as kube-scheduler 1.36 applies it, if that
-/// differs: a namespace selector that only has NotIn and DoesNotExist selects all
-/// namespaces, as if none had labels. (Fixed in 1.37.) This does not affect where pods
-/// fit here. It affects the reason: if existing pods exclude a pod, the scheduler names
-/// the pod's own rules if it finds these violated too.
-pub(super) fn widened(term: &AffinityTerm) -> Option<AffinityTerm> {
-    let selector = term.namespace_selector.as_ref()?;
-    let met_by_nothing = |requirement: &Requirement| {
-        matches!(
-            requirement.operator,
-            Operator::NotIn | Operator::DoesNotExist
-        )
-    };
-    let differs = !selector.0.is_empty() && selector.0.iter().all(met_by_nothing);
-    differs.then(|| AffinityTerm {
-        namespace_selector: Some(LabelSelector::default()),
-        ..term.clone()
-    })
 }

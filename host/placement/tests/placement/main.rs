@@ -6,7 +6,9 @@
 )]
 
 mod choosing;
+mod not_in;
 mod packing;
 mod packing_each;
 mod rebuild;
+mod unjudged;
 mod vectors;

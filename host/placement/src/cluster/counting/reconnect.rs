@@ -1,0 +1,90 @@
+//! Counting again after the labels of a namespace changed.
+
+use super::{Anchor, Count, CounterInputs, Counting, NodeId};
+use crate::condition::{Feature, LabelSet};
+use crate::intern::Symbol;
+
+impl Counting {
+    /// Sets a namespace's labels, or removes the namespace if `None`.
+    pub(in super::super) fn set_namespace(
+        &mut self,
+        name: Symbol,
+        labels: Option<LabelSet>,
+        inputs: &CounterInputs<'_>,
+    ) {
+        match labels {
+            Some(labels) => self.namespaces.insert(name, labels),
+            None => self.namespaces.remove(&name),
+        };
+        if self.of_namespaces.is_empty() {
+            return;
+        }
+        let in_it = Anchor::Features(vec![Feature::Namespace(name)]);
+        for profile in self.index.profiles(&in_it) {
+            if !self.profiles.get(profile).is_unjudged {
+                self.reconnect(profile, name, inputs);
+            }
+        }
+    }
+
+    /// Connects and disconnects a profile, after the labels of its namespace changed.
+    fn reconnect(&mut self, profile: u32, namespace: Symbol, inputs: &CounterInputs<'_>) {
+        let (mut more, mut fewer) = (Vec::new(), Vec::new());
+        for predicate in &self.of_namespaces {
+            let matches = self.matches(self.predicates.get(*predicate), profile, inputs);
+            let known = self.profiles.get(profile).is_matched(*predicate);
+            match (known, matches) {
+                (false, true) => more.push(*predicate),
+                (true, false) => fewer.push(*predicate),
+                _ => {}
+            }
+        }
+        let placed = self.nodes_of(profile, inputs);
+        let connections = more.iter();
+        let connections = connections.map(|predicate| self.profiles.connections(*predicate));
+        if !self.connections.add(namespace, connections.sum()) {
+            self.stop_judging(profile, &placed);
+            return;
+        }
+        for (predicates, up) in [(more, true), (fewer, false)] {
+            for predicate in predicates {
+                if up {
+                    self.profiles.connect(predicate, profile);
+                } else {
+                    let connections = self.profiles.connections(predicate);
+                    self.connections.remove(namespace, connections);
+                    self.profiles.disconnect(predicate, profile);
+                }
+                let counters: Vec<u32> = self.profiles.counters_of(predicate).collect();
+                for counter in counters {
+                    for (node, count) in &placed {
+                        self.shift_counter(counter, *node, *count, up);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Compares no predicate with a profile any more. `placed` are its pods.
+    fn stop_judging(&mut self, profile: u32, placed: &[(NodeId, Count)]) {
+        for (node, count) in placed {
+            self.shift_profile(profile, *node, *count, false);
+        }
+        self.profiles.stop_judging(profile);
+        for (node, count) in placed {
+            self.shift_profile(profile, *node, *count, true);
+        }
+    }
+
+    /// Returns the nodes with pods of a profile.
+    fn nodes_of(&self, profile: u32, inputs: &CounterInputs<'_>) -> Vec<(NodeId, Count)> {
+        if self.profiles.get(profile).placed == 0 {
+            return Vec::new();
+        }
+        let nodes = inputs.nodes.iter();
+        let placed = nodes.flat_map(|(node, slot)| slot.pods.iter().map(move |pods| (node, pods)));
+        let own = placed
+            .filter(|(_, pods)| self.profile_of(inputs.classes.shape_of(pods.class)) == profile);
+        own.map(|(node, pods)| (node, pods.count)).collect()
+    }
+}

@@ -1,0 +1,204 @@
+//! Profiles: pods with the same namespace, relevant labels and terms, the predicates that
+//! match them, and the counters that follow from these.
+
+use hashbrown::HashMap;
+
+use super::counter::Counted;
+use crate::intern::Symbol;
+
+/// Properties that pods of a profile share.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct ProfileKey {
+    pub(super) namespace: Symbol,
+    pub(super) labels: u32,
+    pub(super) terms: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Profile {
+    /// Predicates that match its pods, ordered.
+    matches: Vec<u32>,
+    /// Counters that count all of its pods.
+    pub(super) counted: Vec<u32>,
+    /// Counters that count its pods that aren't being deleted.
+    pub(super) spread: Vec<u32>,
+    /// Counters of pods whose anti-affinity terms match its pods.
+    pub(super) excluding: Vec<u32>,
+    /// By a counter of `excluding`: counters of pods of that counter whose terms don't
+    /// match its pods.
+    exempting: HashMap<u32, Vec<u32>>,
+    /// Counters of pods whose terms are not judged, and might match its pods.
+    pub(super) blocking: Vec<u32>,
+    pub(super) placed: u64,
+    /// Whether no predicate is compared with its pods.
+    pub(super) is_unjudged: bool,
+    /// Number of the first of `counted`, which are of its own terms.
+    own: usize,
+}
+
+impl Profile {
+    /// Creates a profile. `owning` are the counters of its own anti-affinity terms.
+    pub(super) fn new(owning: &[u32]) -> Self {
+        Self {
+            counted: owning.to_vec(),
+            own: owning.len(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether a predicate matches its pods.
+    pub(super) fn is_matched(&self, predicate: u32) -> bool {
+        self.matches.binary_search(&predicate).is_ok()
+    }
+
+    /// Returns the counters of those pods of an excluding counter whose terms don't match
+    /// its pods.
+    pub(super) fn exempting(&self, excluding: u32) -> &[u32] {
+        self.exempting.get(&excluding).map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds a counter of a predicate that matches its pods.
+    fn join(&mut self, counter: u32, counted: Counted) {
+        match counted {
+            Counted::Matching(_) => self.counted.push(counter),
+            Counted::Owning(_) => self.excluding.push(counter),
+            Counted::Exempting { owning, .. } => {
+                self.exempting.entry(owning).or_default().push(counter);
+            }
+            Counted::Blocking(_) => self.blocking.push(counter),
+            Counted::Spread { .. } => self.spread.push(counter),
+        }
+    }
+
+    /// Reverts [`Self::join`].
+    fn leave(&mut self, counter: u32, counted: Counted) {
+        let counters = match counted {
+            // The counters of its own terms stay.
+            Counted::Matching(_) => &mut self.counted,
+            Counted::Owning(_) => &mut self.excluding,
+            Counted::Exempting { owning, .. } => self.exempting.entry(owning).or_default(),
+            Counted::Blocking(_) => &mut self.blocking,
+            Counted::Spread { .. } => &mut self.spread,
+        };
+        counters.retain(|known| *known != counter);
+    }
+
+    /// Drops all that its pods have to do with predicates.
+    fn clear(&mut self) -> Vec<u32> {
+        self.counted.truncate(self.own);
+        self.spread = Vec::new();
+        self.excluding = Vec::new();
+        self.exempting = HashMap::new();
+        self.blocking = Vec::new();
+        std::mem::take(&mut self.matches)
+    }
+}
+
+/// The profiles that a predicate matches, and the counters that use the predicate.
+#[derive(Debug, Default)]
+struct Matching {
+    profiles: Vec<u32>,
+    counters: Vec<(u32, Counted)>,
+}
+
+impl Matching {
+    /// Number of connections with each profile.
+    fn connections(&self) -> usize {
+        let counters = self.counters.iter();
+        let connects =
+            |counted: Counted| matches!(counted, Counted::Matching(_) | Counted::Spread { .. });
+        counters.filter(|(_, counted)| connects(*counted)).count()
+    }
+}
+
+/// Which predicates match which profiles.
+#[derive(Default)]
+pub(super) struct Profiles {
+    profiles: Vec<Profile>,
+    matching: Vec<Matching>,
+}
+
+impl Profiles {
+    pub(super) fn len(&self) -> usize {
+        self.profiles.len()
+    }
+
+    pub(super) fn get(&self, profile: u32) -> &Profile {
+        &self.profiles[profile as usize]
+    }
+
+    pub(super) fn get_mut(&mut self, profile: u32) -> &mut Profile {
+        &mut self.profiles[profile as usize]
+    }
+
+    pub(super) fn push(&mut self, profile: Profile) {
+        self.profiles.push(profile);
+    }
+
+    pub(super) fn push_predicate(&mut self) {
+        self.matching.push(Matching::default());
+    }
+
+    /// Returns the profiles that a predicate matches.
+    pub(super) fn matched(&self, predicate: u32) -> &[u32] {
+        &self.matching[predicate as usize].profiles
+    }
+
+    /// Returns the counters that count the pods that a predicate matches.
+    pub(super) fn counters_of(&self, predicate: u32) -> impl Iterator<Item = u32> {
+        let counters = self.matching[predicate as usize].counters.iter();
+        let counters = counters.filter(|(_, counted)| {
+            matches!(counted, Counted::Matching(_) | Counted::Spread { .. })
+        });
+        counters.map(|(counter, _)| *counter)
+    }
+
+    /// Number of connections that a predicate makes with each profile that it matches.
+    pub(super) fn connections(&self, predicate: u32) -> usize {
+        self.matching[predicate as usize].connections()
+    }
+
+    /// Records that a predicate matches a profile: the predicate's counters count it.
+    pub(super) fn connect(&mut self, predicate: u32, profile: u32) {
+        let matching = &mut self.matching[predicate as usize];
+        let known = &mut self.profiles[profile as usize];
+        matching.profiles.push(profile);
+        if let Err(at) = known.matches.binary_search(&predicate) {
+            known.matches.insert(at, predicate);
+        }
+        for (counter, counted) in &matching.counters {
+            known.join(*counter, *counted);
+        }
+    }
+
+    /// Reverts [`Self::connect`].
+    pub(super) fn disconnect(&mut self, predicate: u32, profile: u32) {
+        let matching = &mut self.matching[predicate as usize];
+        let known = &mut self.profiles[profile as usize];
+        matching.profiles.retain(|known| *known != profile);
+        known.matches.retain(|known| *known != predicate);
+        for (counter, counted) in &matching.counters {
+            known.leave(*counter, *counted);
+        }
+    }
+
+    /// Reverts [`Self::connect`] for all predicates, and compares none with the profile
+    /// any more.
+    pub(super) fn stop_judging(&mut self, profile: u32) {
+        let known = &mut self.profiles[profile as usize];
+        known.is_unjudged = true;
+        for predicate in known.clear() {
+            let matching = &mut self.matching[predicate as usize];
+            matching.profiles.retain(|known| *known != profile);
+        }
+    }
+
+    /// Adds a new counter to the profiles that its predicate matches.
+    pub(super) fn join(&mut self, counter: u32, counted: Counted) {
+        let matching = &mut self.matching[counted.predicate() as usize];
+        matching.counters.push((counter, counted));
+        for profile in &matching.profiles {
+            self.profiles[*profile as usize].join(counter, counted);
+        }
+    }
+}

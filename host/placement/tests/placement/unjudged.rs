@@ -1,0 +1,167 @@
+//! Pods beyond the limits of terms and connections: they fit on no node, and pods that
+//! their terms may select fit on no node of their domains.
+
+use flyball_placement::{
+    AffinityTerm, ClassId, Cluster, LabelSelector, Misfit, Node, NodeId, Operator, Pod,
+    Requirement, Resources, Unjudged,
+};
+
+const HOST: &str = "kubernetes.io/hostname";
+
+fn cluster(nodes: usize) -> (Cluster, Vec<NodeId>) {
+    let mut cluster = Cluster::default();
+    let nodes = (0..nodes).map(|row| {
+        let name = format!("node-{row}");
+        let zone = format!("zone-{}", row % 2);
+        cluster.add_node(Node {
+            labels: [(HOST, name.as_str()), ("zone", zone.as_str())]
+                .into_iter()
+                .collect(),
+            name: name.into(),
+            allocatable: Resources {
+                pods: 110,
+                ..Resources::default()
+            },
+            ..Node::default()
+        })
+    });
+    let nodes = nodes.collect();
+    (cluster, nodes)
+}
+
+/// A term that selects the pods of an app, except one of its pods.
+fn term(key: &str, app: &str, except: &str) -> AffinityTerm {
+    let except = Requirement {
+        key: "id".into(),
+        operator: Operator::NotIn,
+        values: vec![except.into()],
+    };
+    AffinityTerm {
+        topology_key: key.into(),
+        selector: Some(LabelSelector(vec![Requirement::equals("app", app), except])),
+        namespaces: Vec::new(),
+        namespace_selector: None,
+    }
+}
+
+fn pod(namespace: &str, app: &str, id: &str, anti_affinity: Vec<AffinityTerm>) -> Pod {
+    Pod {
+        namespace: namespace.into(),
+        labels: [("app", app), ("id", id)].into_iter().collect(),
+        anti_affinity,
+        ..Pod::default()
+    }
+}
+
+/// Terms that select no pod.
+fn terms(count: usize) -> Vec<AffinityTerm> {
+    let terms = (0..count).map(|row| term("zone", "none", &row.to_string()));
+    terms.collect()
+}
+
+fn verdicts(cluster: &Cluster, class: ClassId, nodes: &[NodeId]) -> Vec<Option<Unjudged>> {
+    let verdict = |node: &NodeId| match cluster.check(class, *node) {
+        Ok(()) => None,
+        Err(Misfit::Unjudged(what)) => Some(what),
+        Err(other) => panic!("{other}"),
+    };
+    nodes.iter().map(verdict).collect()
+}
+
+#[test]
+fn a_pod_with_more_than_32_terms_fits_nowhere_and_keeps_its_namespace_off_its_domains() {
+    let (mut cluster, nodes) = cluster(3);
+    let fine = cluster.class(&pod("a", "web", "1", terms(32)));
+    assert_eq!(verdicts(&cluster, fine, &nodes), [None; 3]);
+    let many = cluster.class(&pod("a", "web", "2", terms(33)));
+    assert_eq!(
+        verdicts(&cluster, many, &nodes),
+        [Some(Unjudged::TooManyTerms); 3]
+    );
+    let plain = cluster.class(&pod("a", "plain", "3", Vec::new()));
+    let other = cluster.class(&pod("b", "plain", "3", Vec::new()));
+    // A plain pod is kept off the zone of the first and the third node.
+    assert!(cluster.place(many, nodes[0], false));
+    let beside = Some(Unjudged::OtherPods);
+    assert_eq!(verdicts(&cluster, plain, &nodes), [beside, None, beside]);
+    assert_eq!(verdicts(&cluster, fine, &nodes), [beside, None, beside]);
+    assert_eq!(verdicts(&cluster, other, &nodes), [None; 3]);
+    assert!(cluster.unplace(many, nodes[0], false));
+    assert_eq!(verdicts(&cluster, plain, &nodes), [None; 3]);
+
+    // Terms that might select pods of any namespace keep all off. The domains of a pod's
+    // many topology keys are the whole cluster.
+    let mut wide = terms(40);
+    for (row, term) in wide.iter_mut().enumerate() {
+        term.topology_key = format!("example.com/{row}").into();
+        term.namespaces = vec!["a".into(), "b".into()];
+    }
+    let wide = cluster.class(&pod("a", "web", "4", wide));
+    assert!(cluster.place(wide, nodes[0], false));
+    assert_eq!(verdicts(&cluster, other, &nodes), [beside; 3]);
+    assert!(cluster.unplace(wide, nodes[0], false));
+
+    let mut constraints = pod("a", "web", "5", Vec::new());
+    constraints.spread = (0..33)
+        .map(|row| flyball_placement::SpreadConstraint {
+            max_skew: 1,
+            topology_key: "zone".into(),
+            selector: Some(LabelSelector(vec![Requirement::equals(
+                "app",
+                row.to_string(),
+            )])),
+            min_domains: 1,
+            honor_affinity: true,
+            honor_taints: false,
+        })
+        .collect();
+    let constraints = cluster.class(&constraints);
+    assert_eq!(
+        verdicts(&cluster, constraints, &nodes),
+        [Some(Unjudged::TooManyTerms); 3]
+    );
+}
+
+#[test]
+fn pods_are_judged_exactly_up_to_a_million_connections_and_by_namespace_beyond() {
+    let (mut cluster, nodes) = cluster(4);
+    let web = |row: usize| {
+        let terms = (0..32).map(|at| term(HOST, "web", &format!("{row}-{at}")));
+        pod("a", "web", &row.to_string(), terms.collect())
+    };
+    let classes: Vec<ClassId> = (0..176).map(|row| cluster.class(&web(row))).collect();
+    // 176 pods, each with 32 terms that select all 176 of them.
+    assert!(!cluster.has_too_many_connections());
+    assert!(cluster.place(classes[0], nodes[0], false));
+    for class in &classes[1..] {
+        assert_eq!(cluster.unjudged(*class), None);
+        let fits: Vec<bool> = nodes
+            .iter()
+            .map(|node| cluster.fits(*class, *node))
+            .collect();
+        assert_eq!(fits, [false, true, true, true]);
+    }
+    let more: Vec<ClassId> = (176..190).map(|row| cluster.class(&web(row))).collect();
+    assert!(cluster.has_too_many_connections());
+    let last = more[more.len() - 1];
+    let too_many = Some(Unjudged::TooManyConnections);
+    assert_eq!(cluster.unjudged(last), too_many);
+    // Their terms may select it, and its terms may select them.
+    assert!(cluster.place(last, nodes[1], false));
+    let fits = |cluster: &Cluster, class| {
+        let fits = nodes.iter().map(|node| cluster.fits(class, *node));
+        fits.collect::<Vec<bool>>()
+    };
+    assert_eq!(fits(&cluster, classes[1]), [false, false, true, true]);
+    // Another namespace is judged as before.
+    let near = cluster.class(&pod("b", "web", "1", vec![term(HOST, "web", "none")]));
+    assert_eq!(fits(&cluster, near), [true; 4]);
+    assert!(cluster.place(near, nodes[2], false));
+    let apart = cluster.class(&pod("b", "web", "2", vec![term(HOST, "web", "none")]));
+    assert_eq!(fits(&cluster, apart), [true, true, false, true]);
+
+    // Without the pods that are gone, all are judged.
+    let (rebuilt, renumbered) = cluster.rebuilt([classes[1], last, near]);
+    assert!(!rebuilt.has_too_many_connections());
+    assert_eq!(rebuilt.unjudged(renumbered[1]), None);
+}
