@@ -8,6 +8,7 @@ mod campaign;
 mod cluster;
 mod command;
 mod demo;
+mod fuzz;
 mod lint;
 mod setup;
 mod test;
@@ -32,6 +33,7 @@ enum Chore {
     Test(test::Arguments),
     Bench(bench::Arguments),
     Campaign(campaign::Arguments),
+    Fuzz(fuzz::Arguments),
     Lint(lint::Arguments),
     Setup(setup::Arguments),
     Cluster(cluster::Arguments),
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Campaign(arguments) => campaign::run(&arguments),
+        Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Lint(arguments) => lint::run(&arguments),
         Chore::Setup(arguments) => setup::run(&arguments),
         Chore::Cluster(arguments) => cluster::run(&arguments),

@@ -17,13 +17,28 @@ pub(crate) struct Artifact {
     pub component: Component,
 }
 
+/// Parses and validates a component, as before it is compiled. Returns the contract that it
+/// implements.
+///
+/// # Errors
+/// Why it can't be compiled.
+pub fn check_component(bytes: &[u8]) -> Result<Contract, LoadError> {
+    let read = read(bytes).map_err(LoadError::bounded)?;
+    Ok(read.1)
+}
+
+fn read(bytes: &[u8]) -> Result<(Surface, Contract), LoadError> {
+    let surface = parse::surface(bytes)?;
+    let contract = Contract::of(&surface)?;
+    Ok((surface, contract))
+}
+
 /// Parses, validates and compiles a component. Returns its surface and its code.
 pub(crate) fn compile(
     engine: &wasmtime::Engine,
     bytes: &[u8],
 ) -> Result<(Surface, Vec<u8>), LoadError> {
-    let surface = parse::surface(bytes)?;
-    Contract::of(&surface)?;
+    let (surface, _) = read(bytes)?;
     let code = engine
         .precompile_component(bytes)
         .map_err(|error| LoadError::Compile(format!("{error:#}")))?;

@@ -31,6 +31,7 @@ mod settings;
 #[cfg(test)]
 mod clock_tests;
 
+pub use code::check_component;
 pub use compile::child::compile_if_asked;
 pub use compile::{CompilerOptions, DEFAULT_COMPILE_CPU, DEFAULT_COMPILE_MEMORY};
 pub use contract::Contract;
@@ -42,3 +43,4 @@ pub use registry::{
     DEFAULT_ROLLBACK_WINDOW, HandRollback, PolicyEvent, PolicySource, PolicyState, PolicyStatus,
     Registry, RegistryOptions, Trial, has_last_good, roll_back_by_hand,
 };
+pub use schema::Schema;

@@ -14,7 +14,7 @@ const SCHEMA_BYTES: usize = 256 << 10;
 const PATTERN_BYTES: usize = 1 << 20;
 
 /// A compiled schema, or none.
-pub(crate) struct Schema(Option<Compiled>);
+pub struct Schema(Option<Compiled>);
 
 struct Compiled {
     validator: Validator,
@@ -23,6 +23,9 @@ struct Compiled {
 
 impl Schema {
     /// Compiles a schema. The empty text means that the policy takes no configuration.
+    ///
+    /// # Errors
+    /// If it is not a schema, or one that costs too much.
     pub fn parse(text: &str) -> Result<Self, LoadError> {
         if text.is_empty() {
             return Ok(Self(None));
@@ -60,6 +63,9 @@ impl Schema {
     }
 
     /// Checks a configuration.
+    ///
+    /// # Errors
+    /// The field that does not fit, and why.
     pub fn check(&self, configuration: &Map<String, Value>) -> Result<(), ConfigurationError> {
         let Some(compiled) = &self.0 else {
             return match configuration.keys().next() {
@@ -81,6 +87,9 @@ impl Schema {
     }
 
     /// Checks a configuration in text form; the empty text means no configuration.
+    ///
+    /// # Errors
+    /// As [`Self::check`], or if it is not a JSON object.
     pub fn check_text(&self, configuration: &str) -> Result<(), ConfigurationError> {
         if configuration.is_empty() {
             return self.check(&Map::new());
