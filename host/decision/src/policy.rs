@@ -204,6 +204,9 @@ pub enum PolicyFailure {
     OutOfFuel(String),
     /// It hit a limit on memory, tables, instances or output.
     OverLimit(String),
+    /// The input does not fit into its memory, or into the contract's encoding: no fault of
+    /// the policy.
+    InputTooLarge(String),
     /// The wall-clock limit interrupted it: an outcome from outside, which a replay takes
     /// as given.
     Interrupted(String),
@@ -233,13 +236,13 @@ impl PolicyFailure {
         self.is_misbehaviour() || matches!(self, Self::Quarantined(_))
     }
 
-    /// Returns whether the policy's code misbehaved, rather than being missing or
-    /// refusing.
+    /// Returns whether the policy's code misbehaved, rather than being missing, refusing, or
+    /// being asked too much.
     #[must_use]
     pub fn is_misbehaviour(&self) -> bool {
         !matches!(
             self,
-            Self::Missing(_) | Self::Refused(_) | Self::Quarantined(_)
+            Self::Missing(_) | Self::Refused(_) | Self::InputTooLarge(_) | Self::Quarantined(_)
         )
     }
 
@@ -260,6 +263,7 @@ impl PolicyFailure {
             Self::Trapped(m) => ("PolicyTrapped", m),
             Self::OutOfFuel(m) => ("PolicyOutOfFuel", m),
             Self::OverLimit(m) => ("PolicyOverLimit", m),
+            Self::InputTooLarge(m) => ("PolicyInputTooLarge", m),
             Self::Interrupted(m) => ("PolicyInterrupted", m),
             Self::InvalidAnswer(m) => ("PolicyInvalidAnswer", m),
             Self::Quarantined(m) => ("PolicyQuarantined", m),

@@ -10,20 +10,40 @@ use crate::guest::{Guest, OverLimit};
 
 /// Bytes that may cross from the guest to the host in one call.
 const OUTPUT_BYTES: usize = 1 << 20;
+/// What wasmtime says of an input that exceeds the canonical ABI's limits.
+const ENCODING_LIMITS: [&str; 4] = [
+    "too large to copy into wasm",
+    "byte length too large",
+    "byte length overflow",
+    "size overflow copying",
+];
 const COMPONENT_HANDLES: usize = 1_000;
 const FRAMES: usize = 4;
 /// Maximum bytes of a function's name in a failure: the guest's file chooses the name.
 const FUNCTION_NAME_BYTES: usize = 128;
 
-/// Runs `body` in a fresh store with the budget for this number of rows.
+/// The part of a policy's memory from which an input is so large that it may be at fault if
+/// memory runs out: 1 / this.
+const LARGE_INPUT: u64 = 4;
+
+/// Size of what a guest is asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct InputSize {
+    /// Rows, which fuel is granted for.
+    pub rows: u64,
+    /// Estimate of the bytes that it takes in the guest's memory.
+    pub bytes: u64,
+}
+
+/// Runs `body` in a fresh store with the budget for an input of this size.
 pub(crate) fn run<T>(
     engine: &Engine,
     budget: &Budget,
-    rows: u64,
+    input: InputSize,
     body: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
 ) -> Run<T> {
     let slot = engine.slot();
-    let fuel_budget = engine::fuel(budget, rows);
+    let fuel_budget = engine::fuel(budget, input.rows);
     let mut store = Store::new(engine.wasmtime(), Guest::new(budget.memory_bytes));
     store.limiter(|guest| guest);
     store.set_hostcall_fuel(OUTPUT_BYTES);
@@ -35,6 +55,10 @@ pub(crate) fn run<T>(
         .map_err(|error| failure(&error, fuel_budget, budget));
     let left = store.get_fuel().unwrap_or(0);
     let guest = store.into_data();
+    let outcome = outcome.map_err(|failure| match guest.wanted_more_memory {
+        true => unless_too_large(failure, input, budget),
+        false => failure,
+    });
     drop(slot);
     let usage = Usage {
         fuel: fuel_budget.saturating_sub(left),
@@ -76,11 +100,27 @@ fn failure(error: &wasmtime::Error, fuel: u64, budget: &Budget) -> PolicyFailure
     }
 }
 
+/// Returns the failure of a guest that wanted more memory than it may have: it is the
+/// input's fault if that takes a large part of the memory.
+fn unless_too_large(failure: PolicyFailure, input: InputSize, budget: &Budget) -> PolicyFailure {
+    let (bytes, limit) = (input.bytes, budget.memory_bytes);
+    if bytes < limit / LARGE_INPUT {
+        return failure;
+    }
+    PolicyFailure::InputTooLarge(format!(
+        "its input takes some {bytes} bytes of the {limit} bytes of memory that it may have: {}",
+        failure.message()
+    ))
+}
+
 /// Recognizes failures for which wasmtime has no types.
 fn without_trap(error: &wasmtime::Error) -> PolicyFailure {
     let text = error.root_cause().to_string();
     if text.contains("too much data") {
         return PolicyFailure::OverLimit(format!("its output exceeds {OUTPUT_BYTES} bytes"));
+    }
+    if ENCODING_LIMITS.iter().any(|limit| text.contains(limit)) {
+        return PolicyFailure::InputTooLarge(text);
     }
     if text.contains("resource limit exceeded") || text.contains("limit exceeded") {
         return PolicyFailure::OverLimit(text);
@@ -118,7 +158,7 @@ mod tests {
     use flyball_decision::policy::{Budget, PolicyFailure};
     use wasmtime::component::{Component, Linker};
 
-    use super::run;
+    use super::{InputSize, run};
     use crate::engine::{DEFAULT_BUDGET, Engine, EngineOptions};
 
     const WHEN_CALLED: &str = r#"(func (export "f") (loop (br 0)))"#;
@@ -136,7 +176,7 @@ mod tests {
         let bytes = wat::parse_str(text).unwrap();
         let component = Component::from_binary(engine.wasmtime(), &bytes).unwrap();
         let linker = Linker::new(engine.wasmtime());
-        let run = run(&engine, &budget, 0, |store| {
+        let run = run(&engine, &budget, InputSize::default(), |store| {
             if let Some(deadline) = deadline {
                 store.set_epoch_deadline(deadline);
             }

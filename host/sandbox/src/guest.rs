@@ -1,7 +1,7 @@
 //! A guest while it runs: its limits and its log.
 
 use flyball_decision::text::readable;
-use wasmtime::ResourceLimiter;
+use wasmtime::{ResourceLimiter, StoreContextMut, Trap};
 
 use crate::settings::TABLE_ELEMENTS;
 
@@ -10,11 +10,32 @@ const LOG_BYTES: usize = 4 << 20;
 const LOG_LINES: usize = 32;
 const LOG_LINE_BYTES: usize = 512;
 
+/// Fuel of a call of `log`: crossing to the host and back, and taking the line.
+const LOG_CALL_FUEL: u64 = 200;
+/// Fuel of a byte that is logged: it is copied and checked, and control characters are
+/// replaced.
+const LOG_BYTE_FUEL: u64 = 1;
+
+/// Returns the fuel that logging a message takes.
+pub(crate) fn log_fuel(message: &str) -> u64 {
+    let bytes = u64::try_from(message.len()).unwrap_or(u64::MAX);
+    LOG_CALL_FUEL.saturating_add(bytes.saturating_mul(LOG_BYTE_FUEL))
+}
+
+/// Takes fuel for what the host did for the guest. The guest ends if it has less.
+pub(crate) fn take_fuel(store: &mut StoreContextMut<'_, Guest>, fuel: u64) -> wasmtime::Result<()> {
+    let left = store.get_fuel()?.checked_sub(fuel);
+    store.set_fuel(left.unwrap_or_default())?;
+    left.map(drop).ok_or_else(|| Trap::OutOfFuel.into())
+}
+
 /// State of a store: the guest's limits and its log.
 pub(crate) struct Guest {
     memory_limit: usize,
     /// Bytes of memory that it has.
     pub memory: usize,
+    /// Whether it wanted more memory than it may have.
+    pub wanted_more_memory: bool,
     pub log: Log,
 }
 
@@ -24,6 +45,7 @@ impl Guest {
         Self {
             memory_limit: usize::try_from(memory_bytes).unwrap_or(usize::MAX),
             memory: 0,
+            wanted_more_memory: false,
             log: Log::default(),
         }
     }
@@ -38,6 +60,7 @@ impl ResourceLimiter for Guest {
     ) -> wasmtime::Result<bool> {
         let memory = self.memory.saturating_add(desired.saturating_sub(current));
         if memory > self.memory_limit {
+            self.wanted_more_memory = true;
             let limit = self.memory_limit;
             return Err(over_limit(format!(
                 "it wants {memory} bytes of memory, the limit is {limit}"
@@ -45,6 +68,11 @@ impl ResourceLimiter for Guest {
         }
         self.memory = memory;
         Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.wanted_more_memory = true;
+        Ok(())
     }
 
     fn table_growing(
@@ -71,7 +99,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Adds a line. Too much text stops the guest: copying it costs no fuel.
+    /// Adds a line. Too much text stops the guest.
     pub fn push(&mut self, level: u32, mut message: String) -> wasmtime::Result<()> {
         self.bytes = self.bytes.saturating_add(message.len());
         if self.bytes > LOG_BYTES {

@@ -5,7 +5,7 @@ mod configuration;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use flyball_decision::context::Context;
+use flyball_decision::context::{Context, GrantedInput};
 use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
 use flyball_decision::policy::{
     Budget, Description, Policy, PolicyFailure, PolicyOutcome, PolicyVersion, Usage, interface,
@@ -23,7 +23,7 @@ pub(crate) use self::configuration::CheckedContext;
 use crate::answer::{self, verdicts};
 use crate::code::Artifact;
 use crate::compile::{LoadRequest, Source};
-use crate::confine::{self, Run};
+use crate::confine::{self, InputSize, Run};
 use crate::contract::{Contract, Linked, Refusal};
 use crate::digest::digest;
 use crate::engine::Engine;
@@ -36,6 +36,10 @@ use crate::schema::Schema;
 /// Default of the largest policy accepted, in bytes: enough for one in an interpreted
 /// language.
 pub const DEFAULT_POLICY_BYTES: u64 = 32 << 20;
+
+/// Bytes that a row of an input takes in a policy's memory, in the encoding of the contract
+/// and once more in the policy's own form: an estimate.
+const ROW_BYTES: usize = 64;
 
 const REFUSAL_CODE_BYTES: usize = 64;
 const REFUSAL_MESSAGE_BYTES: usize = 1024;
@@ -256,7 +260,7 @@ impl CompiledPolicy {
                 usage,
                 outcome,
                 log,
-            } = bounded(|| confine::run(&self.engine, &self.budget, asked.rows(), call));
+            } = bounded(|| confine::run(&self.engine, &self.budget, asked.size(), call));
             let answer = outcome
                 .and_then(|answer| answer.map_err(refused))
                 .and_then(|answer| accept(answer).map_err(PolicyFailure::InvalidAnswer));
@@ -348,9 +352,9 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// Returns the number of rows that fuel is granted for: the question's own, and
-    /// values, keys, rows and numbers of granted inputs.
-    fn rows(&self) -> u64 {
+    /// Returns the size of the question. Its rows are those of its own input, and values,
+    /// keys, rows and numbers of granted inputs.
+    fn size(&self) -> InputSize {
         let granted = self.context.inputs.iter();
         let granted: usize = granted
             .map(|input| {
@@ -358,7 +362,13 @@ impl Question<'_> {
                 input.values.len() + input.keys.len() + by_row
             })
             .sum();
-        u64::try_from(self.rows + granted).unwrap_or(u64::MAX)
+        let rows = self.rows + granted;
+        let texts = self.context.inputs.iter().map(GrantedInput::text_bytes);
+        let bytes = rows.saturating_mul(ROW_BYTES).saturating_add(texts.sum());
+        InputSize {
+            rows: u64::try_from(rows).unwrap_or(u64::MAX),
+            bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
+        }
     }
 }
 
@@ -401,7 +411,9 @@ fn describe(
     contract: Contract,
     surface: &Surface,
 ) -> Result<Description, LoadError> {
-    let run = confine::run(engine, budget, 0, |store| linked.describe(store));
+    let run = confine::run(engine, budget, InputSize::default(), |store| {
+        linked.describe(store)
+    });
     let description = run.outcome.map_err(|failure| LoadError::Describe {
         failure,
         // A panic's message comes last.

@@ -1,6 +1,8 @@
 //! Settings of wasmtime: what policies may use, and what compiled code depends on.
 
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{
+    Config, Enabled, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig,
+};
 
 /// Maximum core instances of a component. A Rust policy has 3, one in an interpreted
 /// language about 20. A composed component has those of all its parts, and an adapter for
@@ -40,6 +42,7 @@ fn config() -> Config {
     config
         .wasm_component_model(true)
         .consume_fuel(true)
+        .operator_cost(operator_cost())
         .epoch_interruption(true)
         .cranelift_nan_canonicalization(true)
         // Two hosts may differ in the result of a relaxed operation.
@@ -50,6 +53,17 @@ fn config() -> Config {
         .wasm_memory64(false)
         .memory_init_cow(true);
     config
+}
+
+/// Returns the fuel that operators take: one unit each, and one for each byte or element of
+/// a bulk operation, as by default, but more for those that grow a memory or a table. Each
+/// of these calls the host, which may call the kernel, and the kernel clears the pages.
+fn operator_cost() -> OperatorCost {
+    let mut cost = OperatorCost::new();
+    cost.MemoryGrow = u8::MAX;
+    cost.TableGrow = u8::MAX;
+    cost.variable.memory_grow_per_page = u8::MAX;
+    cost
 }
 
 fn pool(concurrency: u32) -> PoolingAllocationConfig {

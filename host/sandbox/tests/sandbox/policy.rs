@@ -4,6 +4,7 @@ mod answers;
 mod children;
 mod decisions;
 mod forms;
+mod fuel;
 mod loading;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ fn load(guest: &Guest) -> Result<CompiledPolicy, LoadError> {
     CompiledPolicy::load(&engine(), "guest", &guest.build(), DEFAULT_BUDGET)
 }
 
-fn input(pods: usize, metrics: usize) -> ReplicaInput {
+pub(crate) fn input(pods: usize, metrics: usize) -> ReplicaInput {
     let metric = Arc::new(MetricInput {
         source: "Resource".into(),
         name: "cpu".into(),

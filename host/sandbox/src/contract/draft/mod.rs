@@ -15,11 +15,11 @@ use flyball_decision::scale_down::{
     MoveVerdicts, NodeVerdicts, PodVerdicts, ScaleDownMovesInput, ScaleDownNodesInput,
     ScaleDownPodsInput,
 };
-use wasmtime::Store;
-use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::{Store, StoreContextMut};
 
 use crate::contract::Refusal;
-use crate::guest::Guest;
+use crate::guest::{self, Guest};
 
 /// A component exports only some of this world's interfaces: each is looked up by itself.
 mod bindings {
@@ -29,7 +29,6 @@ mod bindings {
             package flyball:host;
 
             world every-kind {
-                import flyball:policy/log@0.1.0-draft;
                 export flyball:policy/description@0.1.0-draft;
                 export flyball:policy/replica@0.1.0-draft;
                 export flyball:policy/expander@0.1.0-draft;
@@ -40,12 +39,11 @@ mod bindings {
         ",
         world: "flyball:host/every-kind",
         ownership: Borrowing { duplicate_if_necessary: false },
-        imports: { default: trappable },
     });
 }
 
 use bindings::exports::flyball::policy as exports;
-use bindings::flyball::policy::{log, scale_down_types, types};
+use bindings::flyball::policy::{scale_down_types, types};
 
 /// A component linked against this version, by the interfaces that it exports.
 pub(crate) struct Linked {
@@ -58,17 +56,17 @@ pub(crate) struct Linked {
     scale_down_moves: Option<exports::scale_down_moves::GuestIndices>,
 }
 
-impl log::Host for Guest {
-    fn log(&mut self, level: u32, message: String) -> wasmtime::Result<()> {
-        self.log.push(level, message)
-    }
-}
+/// The interface that policies import. It is linked without the bindings, because a call
+/// takes fuel, which is the store's.
+const LOG: &str = "flyball:policy/log@0.1.0-draft";
 
 impl Linked {
     /// Resolves imports and looks up exports.
     pub fn new(component: &Component, exported: &[&str]) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(component.engine());
-        log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        linker
+            .instance(LOG)?
+            .func_wrap("log", |store, (level, message)| log(store, level, message))?;
         let pre = linker.instantiate_pre(component)?;
         // Looks up an interface that the component exports.
         fn look_up<T>(
@@ -194,6 +192,13 @@ impl Linked {
         let policy = indices.load(&mut *store, &instance)?;
         scale_down::judge_moves(&policy, store, context, input)
     }
+}
+
+/// Takes a line of a guest's log.
+fn log(mut store: StoreContextMut<'_, Guest>, level: u32, message: String) -> wasmtime::Result<()> {
+    let fuel = guest::log_fuel(&message);
+    store.data_mut().log.push(level, message)?;
+    guest::take_fuel(&mut store, fuel)
 }
 
 fn exported<'a, T>(indices: Option<&'a T>, interface: &str) -> wasmtime::Result<&'a T> {
