@@ -202,6 +202,7 @@ pub fn replica_options(args: &RunArgs) -> ReplicaOptions {
         initial_readiness_delay_ms: hpa.horizontal_pod_autoscaler_initial_readiness_delay.0,
         scale_to_zero: hpa.gates.feature_gates.hpa_scale_to_zero,
         max_scale_down_share: guardrails.max_scale_down_share,
+        policy_tick_fuel: policies.policy_tick_fuel,
         fallback: policies.on_policy_failure == OnPolicyFailure::Fallback,
         host_version: env!("CARGO_PKG_VERSION").into(),
         ..defaults

@@ -71,6 +71,8 @@ struct Found<'a> {
     version: Result<Arc<dyn Policy>, PolicyFailure>,
     /// Has only the state if there is no version.
     recalled: Recalled,
+    /// Fuel of all that were asked for it: its version, those before it, the fallback.
+    fuel: u64,
 }
 
 impl<'a, Q: Question> Panel<'a, Q> {
@@ -118,6 +120,7 @@ impl<'a, Q: Question> Panel<'a, Q> {
             named,
             version,
             recalled,
+            fuel,
         } = self.found.get_mut(place)?;
         let case = Case {
             asker: &self.asker,
@@ -127,10 +130,17 @@ impl<'a, Q: Question> Panel<'a, Q> {
             input,
             own,
             events: &mut self.events,
+            fuel,
         };
         let part = case.decide(version, recalled);
         self.budget.took(place, &part);
         Some(part)
+    }
+
+    /// Returns the fuel that was used for the policy at this place, also by those that were
+    /// asked in its place.
+    pub fn fuel(&self, place: usize) -> u64 {
+        self.found.get(place).map_or(0, |found| found.fuel)
     }
 
     /// Returns the states of the policies from this place on, which were not asked.
@@ -159,6 +169,7 @@ impl<'a> Found<'a> {
             named,
             version,
             recalled,
+            fuel: 0,
         }
     }
 }
@@ -172,6 +183,7 @@ struct Case<'c, 'a, Q: Question, O> {
     input: &'c mut Q::Input,
     own: O,
     events: &'c mut Vec<Event>,
+    fuel: &'c mut u64,
 }
 
 impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
@@ -230,6 +242,7 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
         };
         let mut own = (self.own)(recalled);
         let outcome = Q::ask(policy, &context, self.input, &mut own);
+        *self.fuel = self.fuel.saturating_add(outcome.usage.fuel);
         Part {
             name: Arc::clone(self.named.name),
             version: Some(Arc::clone(policy.version())),
@@ -280,8 +293,7 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
             let mut recalled = self.asker.memories.recall(policy.version());
             let part = self.consult(&**policy, &mut recalled);
             if part.answer.is_ok() {
-                let event = self.failure_event(failure, &goes_on(policy.version()));
-                self.events.push(event);
+                self.note_failure(failure, &goes_on(policy.version()));
                 self.note_swap(policy.version(), &recalled);
                 return Part {
                     failed: Some(Box::new(failed)),
@@ -303,13 +315,11 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
         let fallback =
             fallback.filter(|fallback| Some(&fallback.version().digest) != failed.digest());
         let Some(fallback) = fallback else {
-            let event = self.failure_event(failure, Q::HELD);
-            self.events.push(event);
+            self.note_failure(failure, Q::HELD);
             return failed;
         };
         let version = fallback.version();
-        let event = self.failure_event(failure, &stands_in::<Q>(version));
-        self.events.push(event);
+        self.note_failure(failure, &stands_in::<Q>(version));
         // The configuration follows the schema of the policy that failed.
         let configuration = if version.name == *self.named.name {
             Arc::clone(self.named.configuration)
@@ -323,13 +333,18 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
         }
     }
 
-    fn failure_event(&self, failure: &PolicyFailure, then: &str) -> Event {
+    /// Emits an event about a failure: about a quarantine only once.
+    fn note_failure(&mut self, failure: &PolicyFailure, then: &str) {
+        let memories = self.asker.memories;
+        if memories.is_known_quarantine(self.named.name, failure) {
+            return;
+        }
         let name = format!("{} {}: ", Q::NOUN, self.named.name);
-        Event {
+        self.events.push(Event {
             warning: true,
             reason: failure.code().to_owned(),
             message: Event::message(&name, failure.message(), &format!("; {then}")),
-        }
+        });
     }
 
     /// Emits an event, once, that the version asked last was rolled back.

@@ -6,6 +6,7 @@
 
 mod cached_decision;
 mod due;
+mod fuel;
 mod in_use;
 mod removals;
 mod schedule;
@@ -14,9 +15,10 @@ use std::sync::Arc;
 
 use self::cached_decision::CachedDecision;
 use self::due::Due;
+use self::fuel::TickFuel;
 pub use self::in_use::{configurations_in_use, policy_users};
 use self::removals::{ReadyReplicas, Removals};
-use self::schedule::{Entry, Schedule};
+use self::schedule::{Entry, Schedule, Turn};
 use crate::history;
 use crate::memory::ObjectMemory;
 use crate::options::ReplicaOptions;
@@ -37,6 +39,7 @@ pub struct ReplicaLoop<R, W, C> {
     ports: DecisionPorts<DecisionRecord>,
     schedule: Schedule,
     removals: Removals,
+    fuel: TickFuel,
     sequence: u64,
     reused: u64,
 }
@@ -58,6 +61,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             ports,
             schedule: Schedule::default(),
             removals: Removals::default(),
+            fuel: TickFuel::default(),
             sequence: 0,
             reused: 0,
         }
@@ -81,7 +85,9 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         }
     }
 
-    /// Handles the objects that are due at `now`. Returns when the next one is due.
+    /// Handles the objects that are due at `now`. Returns when the next one is due: at
+    /// once if decisions were put off, because their policies have used up the fuel of a
+    /// tick for their namespace.
     pub async fn tick(&mut self, now: Timestamp) -> Timestamp {
         let autoscalers = self.reader.autoscalers();
         let store = &*self.ports.store;
@@ -89,6 +95,8 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         for gone in self.schedule.take_gone() {
             self.ports.recorder.forget(&gone);
         }
+        self.fuel.begin();
+        let due = self.within_fuel(due);
         if !due.is_empty() {
             let due = self.with_wants(due);
             let mut due = self.observe(now, due).await;
@@ -101,19 +109,44 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             self.report(now, due).await;
         }
         self.schedule
-            .next()
+            .next(now)
             .unwrap_or_else(|| now.plus(self.options.sync_period_ms))
     }
 
-    fn with_wants(&mut self, due: Vec<(Arc<Autoscaler>, usize)>) -> Vec<Due> {
+    /// Puts off the objects for which the fuel is not expected to last, so that they are not
+    /// observed in vain.
+    fn within_fuel(
+        &mut self,
+        mut due: Vec<(Arc<Autoscaler>, usize, Turn)>,
+    ) -> Vec<(Arc<Autoscaler>, usize, Turn)> {
+        due.retain(|(autoscaler, slot, turn)| {
+            let Some(entry) = self.schedule.entry(*slot) else {
+                return false;
+            };
+            let is_within = self.fuel.expects(
+                self.options.policy_tick_fuel,
+                &autoscaler.key.namespace,
+                &entry.prepared.policies,
+                entry.expected_fuel(),
+            );
+            if !is_within {
+                self.schedule.put_off(*slot, *turn);
+            }
+            is_within
+        });
+        due
+    }
+
+    fn with_wants(&mut self, due: Vec<(Arc<Autoscaler>, usize, Turn)>) -> Vec<Due> {
         let engine = &*self.ports.engine;
-        let due = due.into_iter().filter_map(|(autoscaler, slot)| {
+        let due = due.into_iter().filter_map(|(autoscaler, slot, turn)| {
             let entry = self.schedule.entry(slot)?;
             Some(Due {
                 wants: wants(engine, &autoscaler, &entry.memory),
                 metric_selectors: Arc::clone(&entry.prepared.metric_selectors),
                 autoscaler,
                 slot,
+                turn,
                 observation: None,
                 decision: None,
                 written: None,
@@ -179,6 +212,15 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 entry.wake_when_cache_ends();
                 continue;
             }
+            let (namespace, policies) = (&due.autoscaler.key.namespace, &entry.prepared.policies);
+            if self
+                .fuel
+                .is_used_up(self.options.policy_tick_fuel, namespace, policies)
+            {
+                self.schedule.put_off(due.slot, due.turn);
+                due.observation = None;
+                continue;
+            }
             self.sequence += 1;
             let removable = match due.autoscaler.spec.mode {
                 Mode::Active => {
@@ -202,12 +244,17 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 annotations: due.wants_metadata().then_some(&observation.annotations),
                 memory: &entry.memory,
                 removable,
+                put_off: Some(due.turn.since).filter(|_| due.turn.was_put_off),
                 sequence: self.sequence,
             };
             let decision = pipeline::decide(&context);
             if let Some(again) = decision.again_after_ms() {
                 entry.hasten(now, again);
             }
+            for (policy, &fuel) in entry.prepared.policies.iter().zip(decision.fuel()) {
+                self.fuel.took(namespace, &policy.name, fuel);
+            }
+            entry.took_fuel(decision.fuel().iter().sum());
             due.decision = Some(decision);
             self.count_removal(now, due);
         }

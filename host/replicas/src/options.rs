@@ -1,6 +1,11 @@
 //! The options of the replica loop.
 
+use std::num::NonZero;
 use std::sync::Arc;
+
+/// Fuel that each policy may use in a tick for the objects of one namespace, by default: that
+/// of `hpa` for more than 10,000 objects of ten pods, or a tenth or two of a second.
+pub const DEFAULT_POLICY_TICK_FUEL: NonZero<u64> = NonZero::new(150_000_000).unwrap();
 
 /// Options of the operator, with kube-controller-manager's names and defaults.
 #[derive(Clone, Debug)]
@@ -30,6 +35,10 @@ pub struct ReplicaOptions {
     /// Longest time that a decision is cached while nothing but time changes, in
     /// milliseconds (60,000).
     pub max_decision_age_ms: i64,
+    /// Fuel that each policy may use in a tick for the objects of one namespace
+    /// (150,000,000). The objects that are left over come first in the next tick, which
+    /// follows at once.
+    pub policy_tick_fuel: NonZero<u64>,
     /// Version of the host, for records.
     pub host_version: Arc<str>,
 }
@@ -46,6 +55,7 @@ impl Default for ReplicaOptions {
             scale_to_zero: false,
             max_scale_down_share: 0.25,
             max_decision_age_ms: 60_000,
+            policy_tick_fuel: DEFAULT_POLICY_TICK_FUEL,
             host_version: env!("CARGO_PKG_VERSION").into(),
         }
     }

@@ -41,6 +41,10 @@ pub struct DecisionRecord {
     pub uid: Arc<str>,
     /// Generation of its spec.
     pub generation: i64,
+    /// When the object was due, if its decision was put off because policies had used up
+    /// the fuel of a tick for its namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_off_since: Option<Timestamp>,
     /// Whether the target may be written.
     pub mode: Mode,
     /// How the answers of several policies are combined.

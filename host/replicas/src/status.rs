@@ -100,6 +100,9 @@ pub mod condition {
 
 /// Reasons of events that other code depends on.
 pub mod event {
+    /// The object was decided late, because policies use more fuel for its namespace than a
+    /// tick has for them.
+    pub const DECISION_PUT_OFF: &str = "DecisionPutOff";
     /// The spec's `minReplicas` of 0 does not count because the feature gate is off.
     pub const SCALE_TO_ZERO_DISABLED: &str = "ScaleToZeroDisabled";
 }

@@ -28,6 +28,7 @@ pub struct TestPolicy {
     judges_moves: Option<Answer<ScaleDownMovesInput, MoveVerdicts>>,
     predecessors: Vec<Self>,
     rolled_back: Option<RolledBack>,
+    fuel: u64,
 }
 
 /// Returns a replica policy of that name.
@@ -98,6 +99,7 @@ impl TestPolicy {
             judges_moves: None,
             predecessors: Vec::new(),
             rolled_back: None,
+            fuel: 0,
         }
     }
 
@@ -156,6 +158,13 @@ impl TestPolicy {
         self
     }
 
+    /// Makes each of its answers take so much fuel.
+    #[must_use]
+    pub fn fuel(mut self, fuel: u64) -> Self {
+        self.fuel = fuel;
+        self
+    }
+
     /// Makes it a version that follows these, the latest first.
     #[must_use]
     pub fn after(mut self, predecessors: impl IntoIterator<Item = Self>) -> Self {
@@ -198,7 +207,10 @@ impl TestPolicy {
     ) -> PolicyOutcome<A> {
         let missing = || PolicyFailure::Missing(format!("not answered by {}", self.version.name));
         PolicyOutcome {
-            usage: Usage::default(),
+            usage: Usage {
+                fuel: self.fuel,
+                ..Usage::default()
+            },
             answer: answer.map_or_else(|| Err(missing()), |answer| answer(context, input)),
             log: Vec::new(),
         }

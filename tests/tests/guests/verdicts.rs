@@ -160,6 +160,7 @@ fn decide_with(engine: &dyn PolicyEngine, policy: &str, options: &ReplicaOptions
         annotations: None,
         memory: &ObjectMemory::default(),
         removable: None,
+        put_off: None,
         sequence: 1,
     })
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use flyball_replicas::options::DEFAULT_POLICY_TICK_FUEL;
 use flyball_simulation::time::Millis;
 
 use super::budgets::Budgets;
@@ -122,6 +123,10 @@ pub struct Policies {
     pub accept_any_configuration: Vec<String>,
     #[command(flatten)]
     pub budgets: Budgets,
+    /// Fuel that a policy may use for the objects of one namespace before those of
+    /// others come; the objects that are left over follow after them
+    #[arg(long, value_name = "FUEL", default_value_t = DEFAULT_POLICY_TICK_FUEL)]
+    pub policy_tick_fuel: NonZero<u64>,
     #[command(flatten)]
     pub state: StateDir,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::SavedPolicyState;
 use crate::part::Part;
-use crate::policy::PolicyVersion;
+use crate::policy::{PolicyFailure, PolicyVersion};
 use crate::question::Question;
 use crate::replica::Samples;
 use crate::time::Timestamp;
@@ -25,6 +25,8 @@ struct PolicyMemory {
     digest: Arc<str>,
     /// Digest of the code that was asked last, whether or not it answered.
     asked: Arc<str>,
+    /// Message of the quarantine because of which it was not asked; empty if it was.
+    quarantine: Arc<str>,
     state_version: u32,
     state: Arc<str>,
     recommendations: Samples,
@@ -88,6 +90,17 @@ impl PolicyMemories {
         known.map_or("", |known| &known.digest)
     }
 
+    /// Returns whether a failure is the quarantine because of which the policy was not asked
+    /// last time, either.
+    #[must_use]
+    pub fn is_known_quarantine(&self, policy: &str, failure: &PolicyFailure) -> bool {
+        let PolicyFailure::Quarantined(message) = failure else {
+            return false;
+        };
+        let known = self.0.get(policy);
+        known.is_some_and(|known| *known.quarantine == **message)
+    }
+
     /// Returns what `version` gets of the policy's earlier decisions.
     #[must_use]
     pub fn recall(&self, version: &PolicyVersion) -> Recalled {
@@ -121,6 +134,10 @@ impl PolicyMemories {
             if known.asked != version.digest {
                 known.asked = Arc::clone(&version.digest);
             }
+            known.quarantine = match &asked.answer {
+                Err(PolicyFailure::Quarantined(message)) => message.as_str().into(),
+                _ => Arc::default(),
+            };
         }
         changed
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::removals::Removal;
+use super::schedule::Turn;
 use crate::guard;
 use crate::pipeline::Decision;
 use crate::ports::{Autoscaler, MetricSelector, Observation, ScaleIntent};
@@ -13,6 +14,7 @@ pub(super) struct Due {
     pub(super) autoscaler: Arc<Autoscaler>,
     /// Slot of the object in the schedule.
     pub(super) slot: usize,
+    pub(super) turn: Turn,
     pub(super) wants: Vec<WantedInput>,
     pub(super) metric_selectors: Arc<[MetricSelector]>,
     pub(super) observation: Option<Observation>,

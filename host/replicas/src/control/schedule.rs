@@ -23,6 +23,8 @@ pub(super) struct Schedule {
     /// Counts the calls of [`Schedule::due`], to find objects that are gone.
     look: u64,
     gone: Vec<ObjectKey>,
+    /// Number of turns so far.
+    turns: u64,
     /// Sums of the ready replicas of all objects, and by namespace.
     ready: i64,
     ready_in: BTreeMap<Arc<str>, i64>,
@@ -48,21 +50,36 @@ pub(super) struct Entry {
     ready: i32,
     generation: i64,
     due: Timestamp,
+    /// Fuel of its last decision. `None` if there was none.
+    fuel: Option<u64>,
+    /// Its turn, if that was put off.
+    put_off: Option<Turn>,
     look: u64,
 }
 
+/// A turn of an object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    /// Number of the turn among those of all objects: the order in which they are taken.
+    number: u64,
+    /// When the object was due.
+    pub since: Timestamp,
+    /// Whether it was put off.
+    pub was_put_off: bool,
+}
+
 impl Schedule {
-    /// Returns the objects that are due, in the order of the list, and sets their next
-    /// turn to one sync period later, each with its slot, which is valid until the next
-    /// call. New and changed objects are due at once. Forgets objects that are not in the
-    /// list.
+    /// Returns the objects that are due: first those whose turn was put off, in the order
+    /// of their turns, then the others in the order of the list. Sets their next turn to
+    /// one sync period later. Each has its slot, which is valid until the next call. New
+    /// and changed objects are due at once. Forgets objects that are not in the list.
     pub(super) fn due(
         &mut self,
         now: Timestamp,
         autoscalers: Vec<Arc<Autoscaler>>,
         options: &ReplicaOptions,
         store: &dyn StateStore,
-    ) -> Vec<(Arc<Autoscaler>, usize)> {
+    ) -> Vec<(Arc<Autoscaler>, usize, Turn)> {
         self.look += 1;
         let mut changed = false;
         for autoscaler in &autoscalers {
@@ -76,9 +93,32 @@ impl Schedule {
             let slot = *self.slots.get(&autoscaler.uid)?;
             let entry = self.entries.get_mut(slot)?;
             let is_due = entry.take_turn(now, options.sync_period_ms);
-            is_due.then_some((autoscaler, slot))
+            if let Some(turn) = entry.put_off.take() {
+                return Some((autoscaler, slot, turn));
+            }
+            self.turns += u64::from(is_due);
+            let turn = Turn {
+                number: self.turns,
+                since: now,
+                was_put_off: false,
+            };
+            is_due.then_some((autoscaler, slot, turn))
         });
-        due.collect()
+        let mut due: Vec<_> = due.collect();
+        if !due.is_sorted_by_key(|(_, _, turn)| turn.number) {
+            due.sort_by_key(|(_, _, turn)| turn.number);
+        }
+        due
+    }
+
+    /// Puts an object's turn off until the next call of [`Self::due`].
+    pub(super) fn put_off(&mut self, slot: usize, turn: Turn) {
+        if let Some(entry) = self.entries.get_mut(slot) {
+            entry.put_off = Some(Turn {
+                was_put_off: true,
+                ..turn
+            });
+        }
     }
 
     /// Returns the objects that are gone, each once.
@@ -126,9 +166,10 @@ impl Schedule {
         self.entries.get_mut(*self.slots.get(uid)?)
     }
 
-    /// Returns when the next object is due.
-    pub(super) fn next(&self) -> Option<Timestamp> {
-        self.entries.iter().map(|entry| entry.due).min()
+    /// Returns when the next object is due: at once if a turn was put off.
+    pub(super) fn next(&self, now: Timestamp) -> Option<Timestamp> {
+        let due = |entry: &Entry| entry.put_off.map_or(entry.due, |_| now);
+        self.entries.iter().map(due).min()
     }
 
     /// Adds or updates an object. Returns whether it is new or its spec changed.
@@ -173,6 +214,8 @@ impl Schedule {
             ready: 0,
             generation: seen.generation,
             due: now,
+            fuel: None,
+            put_off: None,
             look: self.look,
         };
         self.slots.insert(Arc::clone(&seen.uid), self.entries.len());
@@ -257,6 +300,21 @@ impl Entry {
             now.plus(period_ms)
         };
         true
+    }
+
+    /// Returns the fuel that a decision about it is expected to take: that of the last one.
+    /// None is, as long as a cached decision may still be valid. `None` if nothing was
+    /// decided yet.
+    pub(super) fn expected_fuel(&self) -> Option<u64> {
+        match self.cached_decision {
+            Some(_) => Some(0),
+            None => self.fuel,
+        }
+    }
+
+    /// Sets the fuel that the last decision took.
+    pub(super) fn took_fuel(&mut self, fuel: u64) {
+        self.fuel = Some(fuel);
     }
 
     /// Brings the next turn forward to when the cached decision ends.

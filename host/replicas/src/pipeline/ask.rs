@@ -32,6 +32,7 @@ pub(super) fn ask(context: &DecisionContext<'_>, decision: &mut Decision) {
             .record
             .policies
             .extend(panel.ask(place, &mut input, own));
+        decision.fuel.push(panel.fuel(place));
     }
     decision.notes.append(&mut panel.events);
     let record = &mut decision.record;

@@ -59,6 +59,9 @@ pub struct DecisionContext<'a> {
     /// How many replicas the object may lose, given what other objects lost lately.
     /// `None` if there is no limit.
     pub removable: Option<i32>,
+    /// When the object was due, if its decision was put off because policies had used up
+    /// the fuel of a tick.
+    pub put_off: Option<Timestamp>,
     /// Sequence number within one daemon process.
     pub sequence: u64,
 }
@@ -76,6 +79,10 @@ pub struct Decision {
     kept_from_zero: bool,
     notes: Vec<Event>,
     again_after_ms: Option<u64>,
+    /// Fuel of each policy that was asked, in the order of the spec.
+    fuel: Vec<u64>,
+    /// Whether it was put off for a sync period or longer.
+    is_late: bool,
 }
 
 /// How a decision is made.
@@ -228,6 +235,10 @@ fn blank(context: &DecisionContext<'_>, branch: Branch) -> Decision {
         kept_from_zero: prepared.is_kept_from_zero(),
         notes: Vec::new(),
         again_after_ms: None,
+        fuel: Vec::new(),
+        is_late: context
+            .put_off
+            .is_some_and(|since| context.now.since(since) >= context.options.sync_period_ms),
     }
 }
 
@@ -245,6 +256,7 @@ fn record(context: &DecisionContext<'_>, verdict: Verdict) -> DecisionRecord {
         object: autoscaler.key.clone(),
         uid: Arc::clone(&autoscaler.uid),
         generation: autoscaler.generation,
+        put_off_since: context.put_off,
         mode: prepared.spec.mode,
         combine: prepared.spec.combine,
         names: context.columns.names.clone(),
@@ -319,6 +331,13 @@ impl Decision {
     #[must_use]
     pub fn again_after_ms(&self) -> Option<u64> {
         self.again_after_ms
+    }
+
+    /// Returns the fuel of each policy that was asked, in the order of the spec, with that
+    /// of all that were asked in its place.
+    #[must_use]
+    pub fn fuel(&self) -> &[u64] {
+        &self.fuel
     }
 
     /// Returns whether the replicas were outside their bounds, so that no policy was asked.

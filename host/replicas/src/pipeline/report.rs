@@ -58,6 +58,9 @@ impl Decision {
         }
         self.report_outcome(&mut report);
         self.report_kept_from_zero(&mut report);
+        if self.is_late {
+            report.warn(event::DECISION_PUT_OFF, PUT_OFF);
+        }
         report.events.append(&mut self.notes);
         let StatusReport { status, events, .. } = report;
         self.record.events = events;
@@ -305,6 +308,8 @@ impl Decision {
     }
 }
 
+const PUT_OFF: &str = "the decision was put off for a sync period or longer: the policies of \
+    this namespace's objects use more fuel than a tick has for them (--policy-tick-fuel)";
 const GOT_SCALE: &str = "the HPA controller was able to get the target's current scale";
 
 /// A status and events under construction.

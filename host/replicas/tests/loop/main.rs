@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod cached_decision;
+mod fuel;
 mod guardrails;
 mod inputs;
 mod messages;

@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 
 use super::arithmetic::arithmetic;
 use super::{Block, Document, Documented, Note, Tone};
+use flyball_decision::event::Event;
 use flyball_decision::part::Part;
 use flyball_decision::part::PolicyRecord;
 use flyball_decision::question::Question;
 use flyball_decision::replica::{Proposal, ReplicaDecision};
 use flyball_replicas::record::{DecisionRecord, Outcome};
 use flyball_replicas::spec::Mode;
-use flyball_replicas::status::{Condition, condition};
+use flyball_replicas::status::{Condition, condition, event};
 
 impl Documented for DecisionRecord {
     fn document(&self) -> Document {
@@ -21,6 +22,7 @@ impl Documented for DecisionRecord {
             Mode::Observe => " [Observe]",
         };
         let mut blocks = Vec::new();
+        blocks.extend(put_off(self).map(Block::Note));
         for policy in &self.policies {
             blocks.extend(policy_notes(self, policy).map(Block::Note));
         }
@@ -43,6 +45,23 @@ impl Documented for DecisionRecord {
             blocks,
         }
     }
+}
+
+/// Returns the line about a decision that was put off. It is a failure if the decision was
+/// late.
+fn put_off(record: &DecisionRecord) -> Option<Note> {
+    let since = record.put_off_since?;
+    let is_late = |event: &Event| event.reason == event::DECISION_PUT_OFF;
+    let (tone, text) = if record.events.iter().any(is_late) {
+        (Tone::Failing, String::new())
+    } else {
+        (Tone::Plain, format!(" (due at {})", since.to_rfc3339()))
+    };
+    let text = format!(
+        "policies had used up their fuel for namespace {} in earlier ticks{text}",
+        record.object.namespace
+    );
+    Some(Note::about(0, "put off:".to_owned(), text).in_tone(tone))
 }
 
 fn result(record: &DecisionRecord) -> String {

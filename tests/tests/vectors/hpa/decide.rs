@@ -95,6 +95,7 @@ pub fn decide(mut situation: Situation) -> (DecisionRecord, AutoscalerStatus) {
         annotations: None,
         memory: &situation.memory,
         removable: None,
+        put_off: None,
         sequence: 1,
     };
     let decision = pipeline::decide(&context);
