@@ -51,7 +51,7 @@ impl Shared {
             true => Some(policy.description().clone()),
             false => Some(self.by_digest(digest)?.description().clone()),
         };
-        let users = self.users(name).len();
+        let users = self.users(name).count();
         trial::trial(policy, &replaced, &recorded.latest(name), users, described)
     }
 

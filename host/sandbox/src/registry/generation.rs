@@ -18,10 +18,11 @@ use flyball_decision::time::Timestamp;
 
 use crate::compile::CompileHandle;
 use crate::policy::{self, CheckedContext, CompiledPolicy};
-use crate::registry::health::{Asker, Health};
+use crate::registry::health::{Asker, Begun, Health, Scope};
 use crate::registry::reconcile::Shared;
 use crate::registry::status::{PolicyEvent, PolicySource};
 use crate::registry::trial::Trial;
+use crate::registry::users::Users;
 
 /// Maximum number of predecessors that are kept for objects which need them.
 const MAX_PREDECESSORS: usize = 3;
@@ -162,10 +163,12 @@ impl Generation {
         context: &Context,
         ask: impl FnOnce(&CompiledPolicy, CheckedContext<'_>) -> PolicyOutcome<A>,
     ) -> PolicyOutcome<A> {
+        let registry = self.registry.upgrade();
+        let users = || self.users(registry.as_deref());
         // CheckedContext before anything is counted: an object's bad configuration says nothing
         // about the policy's health.
         let begun = self.policy.check_decision(context).and_then(|checked| {
-            self.lock().begin(asker.object, context.now)?;
+            self.lock().begin(asker, context.now, users)?;
             Ok(checked)
         });
         let checked = match begun {
@@ -181,16 +184,11 @@ impl Generation {
         let failure = outcome.answer.as_ref().err();
         let share = share(&outcome.usage, &self.budget());
         let registry = self.registry.upgrade();
-        let users = || {
-            let registry = registry.as_ref();
-            registry.map_or_else(Arc::default, |registry| {
-                registry.users(&self.version().name)
-            })
-        };
-        let (ended, near, began) = {
+        let users = || self.users(registry.as_deref());
+        let (quarantine, near, began) = {
             let mut health = self.lock();
-            let ended = health.end(asker, now, failure, users);
-            (ended, health.spent(share), health.began)
+            let quarantine = health.end(asker, now, failure, users);
+            (quarantine, health.spent(share), health.began)
         };
         let Some(registry) = registry else { return };
         let version = || Arc::clone(self.version());
@@ -198,28 +196,37 @@ impl Generation {
             let version = version();
             registry.publish(&PolicyEvent::NearBudget { version, share });
         }
-        let reason = || {
-            failure.map_or_else(String::new, |failure| {
-                format!("{}: {failure}", asker.object)
-            })
+        let (Some(Begun { until, scope }), Some(failure)) = (quarantine, failure) else {
+            return;
         };
-        if let Some(until) = ended.quarantined {
-            registry.publish(&PolicyEvent::Quarantined {
-                version: version(),
-                until,
-                reason: reason(),
-            });
-        }
-        if ended.for_all && self.is_new && registry.is_within_window(began, now) {
+        let Asker { object, namespace } = asker;
+        let of_object = format!("{object}: {failure}");
+        let reason = match scope {
+            Scope::Object => of_object.clone(),
+            Scope::Namespace => format!("all objects of namespace {namespace}, lastly {of_object}"),
+            Scope::All => format!("all objects, lastly {of_object}"),
+        };
+        registry.publish(&PolicyEvent::Quarantined {
+            version: version(),
+            until,
+            reason,
+        });
+        if scope == Scope::All && self.is_new && registry.is_within_window(began, now) {
             let version = self.version();
             let reason = format!(
-                "version {} ({}) was quarantined for all objects, {}",
+                "version {} ({}) was quarantined for all objects, {of_object}",
                 version.version,
                 version.short_digest(),
-                reason()
             );
             registry.roll_back(&version.name, &version.digest, &reason);
         }
+    }
+
+    /// Returns the objects that name the policy.
+    fn users(&self, registry: Option<&Shared>) -> Arc<Users> {
+        registry.map_or_else(Arc::default, |registry| {
+            registry.users(&self.version().name)
+        })
     }
 }
 

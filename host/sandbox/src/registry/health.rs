@@ -1,30 +1,38 @@
 //! Health of a version: counts its decisions and failures, and decides when it is
-//! quarantined for an object and when for all.
+//! quarantined, and for which objects.
 //!
-//! An object for which the policy misbehaves says nothing about others. The policy is
-//! quarantined for all objects only if it misbehaves many times in a row for many
-//! objects, or for every object there is.
+//! An object for which the policy misbehaves says nothing about others, and a namespace
+//! nothing about other namespaces. So a quarantine is for an object, after three
+//! misbehaviours in a row; for the objects of a namespace, after many in a row there; and
+//! for all objects only if the policy is quarantined in every namespace that uses it.
+//!
+//! After a quarantine of a namespace or of all, objects for which the policy did not
+//! misbehave last come first: an object that always makes it fail must not prolong the
+//! quarantine of the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_decision::policy::PolicyFailure;
-use flyball_decision::policy::PolicyUser;
 use flyball_decision::time::Timestamp;
 
+use super::users::Users;
+
 /// Misbehaviours in a row, for one object, that lead to quarantine for that object.
-/// Further ones do not count against the policy for all objects.
+/// Further ones do not count against the policy in its namespace.
 const STRIKES: u32 = 3;
-/// Misbehaviours in a row, for any objects, that lead to quarantine for all: trying every
-/// object three times would take long when nothing works any more.
-const STRIKES_OF_ALL: u32 = 30;
-/// Number of namespaces these must come from, if that many have an object with the
-/// policy.
-const NAMESPACES_OF_ALL: usize = 10;
-/// Maximum number of objects for which misbehaviour is remembered.
-const OBJECTS: usize = 10_000;
+/// Misbehaviours in a row, for any objects of a namespace, that lead to quarantine for all
+/// of them: trying every object three times would take long when nothing works any more.
+const STRIKES_OF_NAMESPACE: u32 = 30;
+/// Maximum number of objects of a namespace for which misbehaviour is remembered.
+const OBJECTS: usize = 1_000;
+/// Number of namespaces from which on those without a quarantine are forgotten.
+const NAMESPACES: usize = 10_000;
 const FIRST_BACKOFF_MS: i64 = 30_000;
 const LAST_BACKOFF_MS: i64 = 600_000;
+/// How long objects for which the policy misbehaved last wait for one of the others to be
+/// tried, after a quarantine of several objects.
+const PROBATION_MS: i64 = 60_000;
 /// Part of the budget from which usage is reported.
 const NEAR_BUDGET: f64 = 0.8;
 
@@ -32,6 +40,7 @@ const NEAR_BUDGET: f64 = 0.8;
 #[derive(Clone, Copy)]
 pub(super) struct Asker<'a> {
     pub object: &'a str,
+    /// Namespace of the object; empty for the node groups, which count by themselves.
     pub namespace: &'a str,
 }
 
@@ -45,41 +54,62 @@ pub(super) struct Health {
     pub began: Option<Timestamp>,
     /// Answers since another version replaced it; `None` if it was not replaced.
     answers_since_replaced: Option<u64>,
+    /// The namespaces in which it misbehaved.
+    namespaces: BTreeMap<String, NamespaceHealth>,
+    /// Its quarantine for all objects.
+    all: Strikes,
+    latest: Timestamp,
+}
+
+/// Misbehaviours for the objects of a namespace.
+#[derive(Clone, Default)]
+struct NamespaceHealth {
     /// Objects for which it misbehaved the last time it was asked.
     objects: BTreeMap<String, Strikes>,
-    /// Misbehaviours for all objects together.
+    /// Misbehaviours for all objects of the namespace together.
     all: Strikes,
-    /// Namespaces of the misbehaviours in a row.
-    namespaces: BTreeSet<String>,
-    latest: Timestamp,
-    /// When the latest quarantine ends or ended.
+    /// When the latest quarantine of one of its objects ends or ended.
     last: Timestamp,
 }
 
-/// Misbehaviours for one object, or for all.
+/// Misbehaviours for an object, or for several.
 #[derive(Clone, Default)]
 struct Strikes {
     /// Misbehaviours in a row.
     count: u32,
     backoff_ms: i64,
-    /// When its quarantine ends, and why it is quarantined.
-    quarantine: Option<(Timestamp, String)>,
+    /// When its latest quarantine ends or ended, and why it began.
+    quarantine: Option<(Timestamp, PolicyFailure)>,
 }
 
-/// Events that follow from the end of a decision.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ended {
-    /// The end of a quarantine that begins, if an event is due: the quarantine is for all
-    /// objects, or ends later than those in force.
-    pub quarantined: Option<Timestamp>,
-    /// A quarantine for all begins.
-    pub for_all: bool,
+/// What a quarantine is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Scope {
+    Object,
+    Namespace,
+    All,
+}
+
+/// A quarantine that begins, if an event is due: it is for several objects, or for one of a
+/// namespace in which none is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Begun {
+    pub until: Timestamp,
+    pub scope: Scope,
 }
 
 impl Strikes {
     /// Returns the quarantine in force at a time.
-    fn quarantined(&self, now: Timestamp) -> Option<&(Timestamp, String)> {
+    fn quarantined(&self, now: Timestamp) -> Option<&(Timestamp, PolicyFailure)> {
         self.quarantine.as_ref().filter(|(until, _)| now < *until)
+    }
+
+    /// Returns the quarantine that is over, as long as those for which the policy did not
+    /// misbehave come first.
+    fn on_probation(&self, now: Timestamp) -> Option<(Timestamp, &PolicyFailure)> {
+        let (until, failure) = self.quarantine.as_ref()?;
+        let end = until.plus(PROBATION_MS);
+        (*until..end).contains(&now).then_some((end, failure))
     }
 
     /// Counts a misbehaviour. From `most` in a row on, a quarantine begins, and its end
@@ -92,8 +122,52 @@ impl Strikes {
         }
         self.backoff_ms = (self.backoff_ms * 2).clamp(FIRST_BACKOFF_MS, LAST_BACKOFF_MS);
         let until = now.plus(self.backoff_ms);
-        self.quarantine = Some((until, failure.to_string()));
+        self.quarantine = Some((until, failure.clone()));
         Some(until)
+    }
+}
+
+impl NamespaceHealth {
+    /// Reports whether the policy is quarantined for all of the namespace's objects that it
+    /// is asked about.
+    fn is_held(&self, now: Timestamp, users: &Users, namespace: &str) -> bool {
+        if self.all.quarantined(now).is_some() {
+            return true;
+        }
+        let asked = users.asked_in(namespace);
+        !asked.is_empty()
+            && self
+                .held(now)
+                .filter(|object| asked.contains(*object))
+                .count()
+                == asked.len()
+    }
+
+    /// Returns the objects that are quarantined by themselves.
+    fn held(&self, now: Timestamp) -> impl Iterator<Item = &String> {
+        let objects = self.objects.iter();
+        let held = objects.filter(move |(_, strikes)| strikes.quarantined(now).is_some());
+        held.map(|(object, _)| object)
+    }
+
+    /// Returns the misbehaviours for an object. Returns `None` if too many other objects
+    /// are remembered: then it is asked each time.
+    fn strikes(&mut self, object: &str, now: Timestamp) -> Option<&mut Strikes> {
+        if self.objects.len() >= OBJECTS && !self.objects.contains_key(object) {
+            self.objects
+                .retain(|_, strikes| strikes.quarantined(now).is_some());
+            if self.objects.len() >= OBJECTS {
+                return None;
+            }
+        }
+        Some(self.objects.entry(object.to_owned()).or_default())
+    }
+
+    /// Reports whether the policy is asked about an object of the namespace for which it did
+    /// not misbehave last.
+    fn has_others(&self, users: &Users, namespace: &str) -> bool {
+        let mut asked = users.asked_in(namespace).iter();
+        asked.any(|object| !self.objects.contains_key(object))
     }
 }
 
@@ -112,23 +186,32 @@ impl Health {
         self.highest_share >= NEAR_BUDGET
     }
 
-    /// Returns the longest quarantine in force when the policy was last asked: its end,
-    /// and its objects and reason as text.
+    /// Returns the widest and longest quarantine in force when the policy was last asked:
+    /// its end, and its objects and reason as text.
     pub fn quarantined(&self) -> Option<(Timestamp, String)> {
-        if let Some((until, reason)) = self.all.quarantined(self.latest) {
+        let now = self.latest;
+        if let Some((until, reason)) = self.all.quarantined(now) {
             return Some((*until, format!("all objects: {reason}")));
         }
-        let objects = self.objects.iter();
-        let held = objects.filter_map(|(object, strikes)| {
-            let (until, reason) = strikes.quarantined(self.latest)?;
+        let namespaces = self.namespaces.iter();
+        let of_namespaces = namespaces.clone().filter_map(|(namespace, health)| {
+            let (until, reason) = health.all.quarantined(now)?;
+            Some((*until, namespace, reason))
+        });
+        let count = of_namespaces.clone().count();
+        if let Some((until, namespace, reason)) = of_namespaces.max_by_key(|held| (held.0, held.1))
+        {
+            let others = and_others(count);
+            return Some((until, format!("namespace {namespace}{others}: {reason}")));
+        }
+        let of_objects = namespaces.flat_map(|(_, health)| &health.objects);
+        let of_objects = of_objects.filter_map(|(object, strikes)| {
+            let (until, reason) = strikes.quarantined(now)?;
             Some((*until, object, reason))
         });
-        let count = held.clone().count();
-        let (until, object, reason) = held.max()?;
-        let others = match count - 1 {
-            0 => String::new(),
-            others => format!(" and {others} more"),
-        };
+        let count = of_objects.clone().count();
+        let (until, object, reason) = of_objects.max_by_key(|held| (held.0, held.1))?;
+        let others = and_others(count);
         Some((until, format!("{object}{others}: {reason}")))
     }
 
@@ -152,98 +235,136 @@ impl Health {
         self.answers_since_replaced.is_some_and(|count| count > 0)
     }
 
-    pub fn begin(&mut self, object: &str, now: Timestamp) -> Result<(), PolicyFailure> {
+    /// Begins a decision. `users` returns the objects that name the policy.
+    ///
+    /// # Errors
+    /// The quarantine that keeps it from being asked.
+    pub fn begin(
+        &mut self,
+        asker: Asker<'_>,
+        now: Timestamp,
+        users: impl FnOnce() -> Arc<Users>,
+    ) -> Result<(), PolicyFailure> {
         self.began.get_or_insert(now);
         self.latest = self.latest.max(now);
-        let own = || self.objects.get(object)?.quarantined(now);
-        match self.all.quarantined(now).or_else(own) {
-            Some((until, reason)) => {
-                let seconds = until.since(now).div_euclid(1000) + 1;
-                Err(PolicyFailure::Quarantined(format!(
-                    "for {seconds} s more, after: {reason}"
-                )))
-            }
-            None => Ok(()),
+        if let Some((until, failure)) = self.all.quarantined(now) {
+            // Its message is about an object of some other namespace.
+            return Err(quarantined(*until, "for all objects", failure.code()));
         }
+        let Some(health) = self.namespaces.get(asker.namespace) else {
+            return Ok(());
+        };
+        let own = health.objects.get(asker.object);
+        if let Some((until, failure)) = health.all.quarantined(now) {
+            let scope = "for the objects of its namespace";
+            return Err(quarantined(*until, scope, &failure.to_string()));
+        }
+        let Some(own) = own else { return Ok(()) };
+        if let Some((until, failure)) = own.quarantined(now) {
+            return Err(quarantined(*until, "for it", &failure.to_string()));
+        }
+        let waits = "for it, unless another object is decided before,";
+        if let Some((until, failure)) = health.all.on_probation(now)
+            && health.has_others(&users(), asker.namespace)
+        {
+            return Err(quarantined(until, waits, &failure.to_string()));
+        }
+        Ok(())
     }
 
-    /// Counts an outcome. `users` returns the objects that name the policy; empty if they
-    /// are not known.
+    /// Counts an outcome. `users` returns the objects that name the policy. Returns the
+    /// quarantine that begins, if an event is due.
     pub fn end(
         &mut self,
         asker: Asker<'_>,
         now: Timestamp,
         failure: Option<&PolicyFailure>,
-        users: impl FnOnce() -> Arc<[PolicyUser]>,
-    ) -> Ended {
+        users: impl FnOnce() -> Arc<Users>,
+    ) -> Option<Begun> {
         self.decisions += 1;
         self.failures += u64::from(failure.is_some());
-        if failure.is_none() {
-            self.answers_since_replaced = self.answers_since_replaced.map(|count| count + 1);
+        match failure {
+            Some(PolicyFailure::InputTooLarge(_)) => None,
+            Some(failure) if failure.is_misbehaviour() => {
+                self.misbehaved(asker, now, failure, users)
+            }
+            _ => {
+                if failure.is_none() {
+                    self.answers_since_replaced =
+                        self.answers_since_replaced.map(|count| count + 1);
+                }
+                self.behaved(asker);
+                None
+            }
         }
-        let Some(failure) = failure.filter(|failure| failure.is_misbehaviour()) else {
-            self.objects.remove(asker.object);
-            self.all = Strikes::default();
-            self.namespaces.clear();
-            return Ended::default();
-        };
-        let own = self.strikes(asker.object, now).map(|strikes| {
+    }
+
+    fn behaved(&mut self, asker: Asker<'_>) {
+        self.all = Strikes::default();
+        if let Some(health) = self.namespaces.get_mut(asker.namespace) {
+            health.objects.remove(asker.object);
+            health.all = Strikes::default();
+            if health.objects.is_empty() {
+                self.namespaces.remove(asker.namespace);
+            }
+        }
+    }
+
+    fn misbehaved(
+        &mut self,
+        asker: Asker<'_>,
+        now: Timestamp,
+        failure: &PolicyFailure,
+        users: impl FnOnce() -> Arc<Users>,
+    ) -> Option<Begun> {
+        let health = self.namespace(asker.namespace, now);
+        let own = health.strikes(asker.object, now).map(|strikes| {
             let until = strikes.add(now, STRIKES, failure);
             (strikes.count, until)
         });
         let (count, own) = own.unwrap_or((1, None));
-        // An object that keeps failing counts as one. After a quarantine for all objects
-        // a single misbehaviour is enough, until an answer succeeds.
-        let counts = count <= STRIKES || self.all.backoff_ms > 0;
-        if counts {
-            self.namespaces.insert(asker.namespace.to_owned());
-        }
-        let near = own.is_some() || self.all.count + 1 >= STRIKES_OF_ALL;
-        let users = if near { users() } else { Arc::default() };
-        let all = if own.is_some() && self.has_all_quarantined(now, &users) {
-            self.all.add(now, 1, failure)
-        } else if counts && self.namespaces.len() < namespaces_of_all(&users) {
-            self.all.count += 1;
-            None
-        } else if counts {
-            self.all.add(now, STRIKES_OF_ALL, failure)
-        } else {
-            None
-        };
-        let until = all.max(own);
-        let already_reported = now < self.last;
-        self.last = until.map_or(self.last, |until| self.last.max(until));
-        Ended {
-            quarantined: until.filter(|_| all.is_some() || !already_reported),
-            for_all: all.is_some(),
-        }
-    }
-
-    /// Reports whether every object that the policy is asked about is quarantined. A
-    /// single object counts as all only if there is no other.
-    fn has_all_quarantined(&self, now: Timestamp, users: &[PolicyUser]) -> bool {
-        let is_held = |user: &&PolicyUser| {
-            let strikes = self.objects.get(&user.object);
-            strikes.is_some_and(|strikes| strikes.quarantined(now).is_some())
-        };
-        let held = users.iter().filter(is_held).count();
-        let asked = users.iter().filter(|user| user.is_asked);
-        held >= users.len().min(2)
-            && held > 0
-            && asked.clone().filter(is_held).count() == asked.count()
-    }
-
-    /// Returns the policy's misbehaviours for an object. Returns `None` if too many other
-    /// objects are remembered: then it is asked each time.
-    fn strikes(&mut self, object: &str, now: Timestamp) -> Option<&mut Strikes> {
-        if self.objects.len() >= OBJECTS && !self.objects.contains_key(object) {
-            self.objects
-                .retain(|_, strikes| strikes.quarantined(now).is_some());
-            if self.objects.len() >= OBJECTS {
-                return None;
+        // An object that keeps failing counts as one. After a quarantine of the namespace a
+        // single misbehaviour is enough, until an answer succeeds.
+        let counts = count <= STRIKES || health.all.backoff_ms > 0;
+        let of_namespace = counts
+            .then(|| health.all.add(now, STRIKES_OF_NAMESPACE, failure))
+            .flatten();
+        let is_first = health.last <= now;
+        if let Some(until) = own.max(of_namespace) {
+            health.last = health.last.max(until);
+            if self.is_held_everywhere(now, &users())
+                && let Some(until) = self.all.add(now, 1, failure)
+            {
+                let scope = Scope::All;
+                return Some(Begun { until, scope });
             }
         }
-        Some(self.objects.entry(object.to_owned()).or_default())
+        let begun = |scope| move |until| Begun { until, scope };
+        let own = own.filter(|_| is_first).map(begun(Scope::Object));
+        of_namespace.map(begun(Scope::Namespace)).or(own)
+    }
+
+    /// Reports whether it is quarantined in every namespace that uses it. A single object
+    /// counts as all only if there is no other.
+    fn is_held_everywhere(&self, now: Timestamp, users: &Users) -> bool {
+        let mut asked = users.namespaces().peekable();
+        let is_held = |namespace: &str| {
+            let health = self.namespaces.get(namespace);
+            health.is_some_and(|health| health.is_held(now, users, namespace))
+        };
+        let failing: usize = self
+            .namespaces
+            .values()
+            .map(|health| health.objects.len())
+            .sum();
+        failing >= users.count().min(2) && asked.peek().is_some() && asked.all(is_held)
+    }
+
+    fn namespace(&mut self, namespace: &str, now: Timestamp) -> &mut NamespaceHealth {
+        if self.namespaces.len() >= NAMESPACES && !self.namespaces.contains_key(namespace) {
+            self.namespaces.retain(|_, health| now < health.last);
+        }
+        self.namespaces.entry(namespace.to_owned()).or_default()
     }
 
     /// Records the used part of the budget. Returns whether it is the first near the
@@ -255,13 +376,20 @@ impl Health {
     }
 }
 
-/// Returns the number of namespaces that misbehaviours must come from to count for all
-/// objects. Namespaces in which the policy is never asked can't fail, and are not
-/// counted.
-fn namespaces_of_all(users: &[PolicyUser]) -> usize {
-    let asked = users.iter().filter(|user| user.is_asked);
-    let namespaces: BTreeSet<&str> = asked.map(|user| &*user.namespace).collect();
-    namespaces.len().min(NAMESPACES_OF_ALL)
+/// Returns the failure of an object that is not decided because of a quarantine. It is the
+/// same as long as the quarantine lasts, so that it is reported once.
+fn quarantined(until: Timestamp, scope: &str, reason: &str) -> PolicyFailure {
+    PolicyFailure::Quarantined(format!(
+        "{scope} until {}, after: {reason}",
+        until.to_rfc3339()
+    ))
+}
+
+fn and_others(count: usize) -> String {
+    match count.saturating_sub(1) {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod serving;
 mod slot;
 mod status;
 mod trial;
+mod users;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -203,12 +204,13 @@ impl Registry {
         }
     }
 
-    /// Sets the objects that name each policy. A version that is quarantined for every
-    /// one of them is quarantined for all. Until this is called, only a version that
-    /// fails for many is.
+    /// Sets the objects that name each policy. A version that is quarantined in every
+    /// namespace of theirs is quarantined for all. Until this is called, none is.
     pub fn set_policy_users(&self, users: BTreeMap<String, Vec<PolicyUser>>) {
         let users = users.into_iter();
-        let users = users.map(|(name, users)| (name, users.into())).collect();
+        let users = users
+            .map(|(name, users)| (name, Arc::new(users.into_iter().collect())))
+            .collect();
         let known = self.shared.users.lock();
         *known.unwrap_or_else(PoisonError::into_inner) = users;
     }

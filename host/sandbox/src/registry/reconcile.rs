@@ -9,7 +9,6 @@ use std::sync::{
 };
 use std::time::Instant;
 
-use flyball_decision::policy::PolicyUser;
 use flyball_decision::policy::{Budget, Policy as _, PolicyVersion};
 use flyball_decision::recorded::RecordedInputs;
 
@@ -29,6 +28,7 @@ use crate::registry::rollback::digests;
 use crate::registry::slot::{Candidate, Slot};
 use crate::registry::status::{PolicyEvent, PolicySource, Subscribers};
 use crate::registry::trial::Trial;
+use crate::registry::users::Users;
 use crate::registry::watch::Message;
 
 /// Configurations that objects use, by policy.
@@ -49,7 +49,7 @@ pub(super) struct Shared {
     /// Configurations in use. `None` until they are known.
     pub configurations: Mutex<Option<Configurations>>,
     /// Objects that name each policy.
-    pub users: Mutex<BTreeMap<String, Arc<[PolicyUser]>>>,
+    pub users: Mutex<BTreeMap<String, Arc<Users>>>,
     /// See [`crate::RegistryOptions::accept_any_configuration`].
     pub accept_any_configuration: BTreeSet<String>,
     pub recorded: Option<Arc<dyn RecordedInputs>>,

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use flyball_decision::policy::PolicyUser;
 use flyball_decision::policy::{Policy as _, PolicyVersion, RolledBack};
 use flyball_decision::time::Timestamp;
 
@@ -17,11 +16,12 @@ use crate::registry::last_good::{Entry, LastGood, Refused};
 use crate::registry::reconcile::Shared;
 use crate::registry::slot::Candidate;
 use crate::registry::status::{PolicyEvent, PolicySource};
+use crate::registry::users::Users;
 use crate::registry::watch::Message;
 
 impl Shared {
     /// Returns the objects that name a policy; empty if they are not known.
-    pub fn users(&self, name: &str) -> Arc<[PolicyUser]> {
+    pub fn users(&self, name: &str) -> Arc<Users> {
         let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         users.get(name).cloned().unwrap_or_default()
     }

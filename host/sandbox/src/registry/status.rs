@@ -145,7 +145,8 @@ pub enum PolicyEvent {
         /// Why.
         reason: String,
     },
-    /// It misbehaved too often for an object, or for all, and is quarantined for that.
+    /// It misbehaved too often for an object, a namespace, or all objects, and is
+    /// quarantined for them.
     Quarantined {
         /// The code.
         version: Arc<PolicyVersion>,
@@ -220,9 +221,9 @@ impl fmt::Display for PolicyEvent {
                 reason,
             } => write!(
                 f,
-                "policy {} quarantined until {} ms since the epoch: {reason}",
+                "policy {} quarantined until {}: {reason}",
                 Named(version),
-                until.0
+                until.to_rfc3339()
             ),
             Self::NearBudget { version, share } => write!(
                 f,

@@ -5,6 +5,7 @@ mod configurations;
 mod files;
 mod health;
 mod restarts;
+mod tenants;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
