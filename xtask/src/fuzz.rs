@@ -35,7 +35,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let seed = arguments.seed.unwrap_or_else(|| now.as_secs());
+    let seed = arguments.seed.unwrap_or(now.as_secs());
     let mut cargo = workspace::cargo();
     cargo
         .args(["test", "--workspace", "--test", "fuzz", "--"])
