@@ -81,10 +81,6 @@ fn why_says_what_keeps_a_node_when_another_goes_and_how_it_went() {
             .expect(1, &["nothing is known about node nobody"]);
 
         wait_for("the removal", WAIT_TIMEOUT, || world.desired("nodes") == 1);
-        world
-            .cluster
-            .kubectl(&["delete", "node", &empty, "--wait=false"])
-            .unwrap();
         daemon.wait_for("a node that is gone", |_| why(&empty).contains("is gone"));
 
         // The records say the same, and every judgement is made again to the byte.
