@@ -12,6 +12,7 @@ use flyball_decision::part::Part;
 use flyball_decision::policy::PolicyVersion;
 use flyball_decision::question::Question;
 use flyball_decision::recorder::Recorder;
+use flyball_decision::replica::MetricInput;
 use flyball_decision::time::Timestamp;
 use flyball_nodes::record::NodeDecisionRecord;
 use flyball_replicas::record::{DecisionRecord, Outcome};
@@ -41,6 +42,8 @@ pub struct Entries {
     pub failures: u64,
     /// The policies that decided.
     pub uses: PolicyUses,
+    /// How often each metric was read, by name.
+    pub metrics: BTreeMap<String, MetricReads>,
     /// The last decisions that changed something.
     pub decisions: VecDeque<Decision>,
     /// Objects whose `minReplicas` of 0 was not applied, and the last message about it.
@@ -49,6 +52,27 @@ pub struct Entries {
     pub last: Option<Arc<DecisionRecord>>,
     /// Reason of each object's last verdict.
     reasons: BTreeMap<ObjectKey, String>,
+}
+
+/// How often a metric was read for a decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetricReads {
+    /// Number of decisions that needed the metric.
+    pub decisions: u64,
+    /// Number of those for which it could not be read.
+    pub failures: u64,
+    /// The last error.
+    pub message: String,
+}
+
+impl MetricReads {
+    fn take(&mut self, metric: &MetricInput) {
+        self.decisions += 1;
+        if !metric.error.is_empty() {
+            self.failures += 1;
+            self.message.clone_from(&metric.message);
+        }
+    }
 }
 
 /// The policies that decided in a run.
@@ -171,10 +195,34 @@ impl Recorder<NodeDecisionRecord> for Journal {
 }
 
 impl Entries {
+    /// Returns a sentence for each metric that no decision could read: what was simulated
+    /// says nothing about the policy then.
+    pub fn unread_metrics(&self) -> impl Iterator<Item = String> {
+        let metrics = self.metrics.iter();
+        let unread = metrics.filter(|(_, reads)| reads.failures == reads.decisions);
+        unread.map(|(name, reads)| {
+            let MetricReads {
+                decisions,
+                failures,
+                message,
+            } = reads;
+            format!("{failures} of {decisions} decisions could not read {name}: {message}")
+        })
+    }
+
     fn take(&mut self, record: &Arc<DecisionRecord>) {
         self.count += 1;
         for policy in &record.policies {
             self.uses.take(record.at, policy);
+        }
+        for metric in record.input.iter().flat_map(|input| &input.metrics) {
+            match self.metrics.get_mut(&metric.name) {
+                Some(reads) => reads.take(metric),
+                None => {
+                    let reads = self.metrics.entry(metric.name.clone());
+                    reads.or_default().take(metric);
+                }
+            }
         }
         let mut policies = record.policies.iter();
         let failed = policies.any(|policy| policy.failure().is_some());

@@ -27,7 +27,9 @@ mod world;
 
 pub use cluster::Cluster;
 pub use formula::{Formula, InvalidFormula, Moment};
-pub use journal::{Decision, Entries, Journal, NodeEntries, PolicyChange, PolicyUse, PolicyUses};
+pub use journal::{
+    Decision, Entries, Journal, MetricReads, NodeEntries, PolicyChange, PolicyUse, PolicyUses,
+};
 pub use loops::{LoopSetup, Loops};
 pub use recorders::{Recorders, RunRecorder};
 pub use run::{

@@ -14,8 +14,8 @@ use super::run::Gates;
 ///
 /// The embedded cluster is driven by the daemon's own loop and the daemon's own
 /// policies: only the clock, the reader and the writer differ. The same scenario
-/// and seed give the same result, to the byte. Exits with 3 where a policy that the
-/// scenario swaps in was refused.
+/// and seed give the same result, to the byte. Exits with 3 if a policy that the
+/// scenario swaps in was refused, or if no decision could read a metric.
 ///
 /// Examples:
 ///   flyball simulate examples/demo.yaml

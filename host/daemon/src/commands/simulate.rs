@@ -66,11 +66,14 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
         Format::Text => print(&scenario, &runs, &path, args.records.as_deref())?,
     }
     let mut swaps = runs.iter().flat_map(|run| &run.swaps);
-    Ok(if swaps.any(|(_, outcome)| outcome.is_err()) {
-        Exit::Different
-    } else {
-        Exit::Success
-    })
+    let mut unread = runs.iter().flat_map(|run| run.journal.unread_metrics());
+    Ok(
+        if swaps.any(|(_, outcome)| outcome.is_err()) || unread.next().is_some() {
+            Exit::Different
+        } else {
+            Exit::Success
+        },
+    )
 }
 
 fn simulate(
@@ -231,6 +234,9 @@ fn print_policies(out: &mut impl std::io::Write, run: &Run) -> anyhow::Result<()
         }
         writeln!(out)?;
     }
+    for unread in run.journal.unread_metrics() {
+        writeln!(out, "  {}", styled(WARNING, unread))?;
+    }
     for (swap, outcome) in &run.swaps {
         if let Err(error) = outcome {
             let warning = styled(WARNING, "swap refused:");
@@ -284,6 +290,7 @@ fn run_to_json(run: &Run) -> Value {
         "summary": summary_to_json(&run.summary()),
         "workloads": run.workload_summaries().map(|summary| summary_to_json(&summary)).collect::<Vec<_>>(),
         "decisions": run.journal.count,
+        "unreadMetrics": run.journal.unread_metrics().collect::<Vec<_>>(),
         "policies": policies.collect::<Vec<_>>(),
         "swaps": swaps.collect::<Vec<_>>(),
         "keptFromZero": kept_from_zero.collect::<Vec<_>>(),

@@ -318,3 +318,31 @@ fn nodes_go_at_night_by_sandboxed_policies() {
         ])
         .expect(1, &["only scale-down policies form a chain here"]);
 }
+
+#[test]
+fn a_metric_that_no_decision_can_read_is_named_and_fails_the_run() {
+    let workshop = Workshop::new();
+    let cpu = "        - type: Resource
+          resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}
+";
+    let queue = "        - type: Pods
+          pods:
+            metric: {name: queue_length}
+            target: {type: AverageValue, averageValue: \"10\"}
+";
+    assert!(SCENARIO.contains(cpu));
+    workshop.write("day.yaml", SCENARIO.replace(cpu, queue));
+    let unread = [
+        "481 of 481 decisions could not read queue_length",
+        "known here: requests-per-second",
+    ];
+    workshop
+        .run(&["simulate", "day.yaml", "--report", "report.html"])
+        .expect(3, &unread);
+    let page = fs::read_to_string(workshop.path("report.html")).unwrap();
+    assert!(unread.iter().all(|text| page.contains(text)), "{page}");
+
+    // The first decisions of a pod without samples are no fault.
+    workshop.write("day.yaml", SCENARIO);
+    workshop.succeed(&["simulate", "day.yaml"]);
+}

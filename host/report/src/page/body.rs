@@ -141,6 +141,9 @@ fn policies(run: &Run) -> String {
     let rows: Vec<_> = versions.map(row).collect();
     let columns = ["policy", "version", "first", "last", "answers", "failures"];
     let mut html = table(&columns, &rows, 2);
+    for unread in run.journal.unread_metrics() {
+        html += &format!("<p class=bad>{}</p>\n", Text(&unread));
+    }
     for (swap, outcome) in &run.swaps {
         if let Err(error) = outcome {
             html += &format!(

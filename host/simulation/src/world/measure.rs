@@ -144,7 +144,7 @@ fn none(message: &str) -> ObservationError {
 
 fn unknown(name: &str, known: &[&str]) -> ObservationError {
     none(&format!(
-        "the simulated cluster has no metric {name:?} of that kind ({})",
+        "the simulated cluster has no metric {name:?} of that kind; known here: {}",
         known.join(", ")
     ))
 }
