@@ -17,6 +17,9 @@ fn a_policy_of_ones_own_is_written_tested_built_and_decides() {
     workshop
         .run(&["policy", "new", "My Policy"])
         .expect(1, &["My Policy", "lower-case"]);
+    workshop
+        .run(&["policy", "new", "hpa"])
+        .expect(0, &["hpa is the name of a built-in policy", "created hpa"]);
     let printed = workshop.succeed(&["policy", "test", "my-policy"]);
     assert!(
         printed.contains("passed") && printed.contains("of the budget"),

@@ -11,6 +11,15 @@ use crate::scaffold;
 pub fn run(args: &NewArgs) -> anyhow::Result<Exit> {
     let folder = Path::new(&args.name);
     scaffold::create(folder, args.kind, &args.name, args.sdk.as_deref())?;
+    if flyball_policies::BUILTIN
+        .iter()
+        .any(|(name, _)| *name == args.name)
+    {
+        tracing::warn!(
+            "{0} is the name of a built-in policy, which {0}.wasm replaces in a policies directory",
+            args.name
+        );
+    }
     let mut out = output::out();
     writeln!(out, "created {}", styled(POLICY, folder.display()))?;
     for (command, what) in [
