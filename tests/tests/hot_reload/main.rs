@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod any_bytes;
 mod compiling;
 mod decisions;
 mod files;
