@@ -17,6 +17,11 @@ const ENCODING_LIMITS: [&str; 4] = [
     "byte length overflow",
     "size overflow copying",
 ];
+/// Names of Rust's own functions begin with these. They say how a panic ends a guest, not
+/// where it began.
+const OF_RUST: [&str; 8] = [
+    "core::", "std::", "alloc::", "<core::", "<std::", "<alloc::", "__rust", "rust_",
+];
 const COMPONENT_HANDLES: usize = 1_000;
 const FRAMES: usize = 4;
 /// Maximum bytes of a function's name in a failure: the guest's file chooses the name.
@@ -49,15 +54,16 @@ pub(crate) fn run<T>(
     store.set_hostcall_fuel(OUTPUT_BYTES);
     store.set_max_component_handles(COMPONENT_HANDLES);
     store.set_epoch_deadline(engine::epochs(budget, fuel_budget));
-    let outcome = store
-        .set_fuel(fuel_budget)
-        .and_then(|()| body(&mut store))
-        .map_err(|error| failure(&error, fuel_budget, budget));
+    let outcome = store.set_fuel(fuel_budget).and_then(|()| body(&mut store));
     let left = store.get_fuel().unwrap_or(0);
-    let guest = store.into_data();
-    let outcome = outcome.map_err(|failure| match guest.wanted_more_memory {
-        true => unless_too_large(failure, input, budget),
-        false => failure,
+    let mut guest = store.into_data();
+    let outcome = outcome.map_err(|error| {
+        let panic = guest.log.take_panic();
+        let failure = failure(&error, panic, fuel_budget, budget);
+        match guest.wanted_more_memory {
+            true => unless_too_large(failure, input, budget),
+            false => failure,
+        }
     });
     drop(slot);
     let usage = Usage {
@@ -79,13 +85,23 @@ pub(crate) struct Run<T> {
     pub log: Vec<(u32, String)>,
 }
 
-fn failure(error: &wasmtime::Error, fuel: u64, budget: &Budget) -> PolicyFailure {
+/// `panic`: the message of the panic that the guest logged last.
+fn failure(
+    error: &wasmtime::Error,
+    panic: Option<String>,
+    fuel: u64,
+    budget: &Budget,
+) -> PolicyFailure {
     if let Some(over) = error.downcast_ref::<OverLimit>() {
         return PolicyFailure::OverLimit(over.to_string());
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => {
-            PolicyFailure::OutOfFuel(format!("it used up its fuel of {fuel}{}", place(error)))
+            let place = place(error);
+            PolicyFailure::OutOfFuel(format!(
+                "it used up its fuel of {fuel}{place}: unless it loops without end, raise its \
+                 budget with --policy-budget"
+            ))
         }
         Some(Trap::Interrupt) => {
             let ms = engine::backstop_ms(budget, fuel);
@@ -94,6 +110,7 @@ fn failure(error: &wasmtime::Error, fuel: u64, budget: &Budget) -> PolicyFailure
         Some(trap) => {
             let trap = trap.to_string();
             let what = trap.strip_prefix("wasm trap: ").unwrap_or(&trap);
+            let what = panic.as_deref().unwrap_or(what);
             PolicyFailure::Trapped(format!("{what}{}", place(error)))
         }
         None => without_trap(error),
@@ -128,7 +145,7 @@ fn without_trap(error: &wasmtime::Error) -> PolicyFailure {
     PolicyFailure::InvalidAnswer(text)
 }
 
-/// Returns the innermost functions of a trap.
+/// Returns the innermost functions of a trap that are not Rust's own.
 fn place(error: &wasmtime::Error) -> String {
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else {
         return String::new();
@@ -137,12 +154,14 @@ fn place(error: &wasmtime::Error) -> String {
         .frames()
         .iter()
         .filter_map(|frame| frame.func_name())
-        .take(FRAMES)
         .map(|name| {
-            let mut name = name.to_owned();
+            // Without the hash at the end.
+            let mut name = format!("{:#}", rustc_demangle::demangle(name));
             readable(&mut name, FUNCTION_NAME_BYTES);
             name
         })
+        .filter(|name| !OF_RUST.iter().any(|prefix| name.starts_with(prefix)))
+        .take(FRAMES)
         .collect();
     if names.is_empty() {
         String::new()

@@ -8,6 +8,8 @@ use crate::settings::TABLE_ELEMENTS;
 /// Text that a guest may log in one run before it is stopped, in bytes.
 const LOG_BYTES: usize = 4 << 20;
 const LOG_LINES: usize = 32;
+/// Level of errors.
+const ERROR: u32 = 1;
 const LOG_LINE_BYTES: usize = 512;
 
 /// Fuel of a call of `log`: crossing to the host and back, and taking the line.
@@ -112,6 +114,14 @@ impl Log {
             self.dropped += 1;
         }
         Ok(())
+    }
+
+    /// Takes the last line if it is the message of a panic, as the SDK logs it.
+    pub fn take_panic(&mut self) -> Option<String> {
+        let is_panic =
+            |(level, line): &mut (u32, String)| *level == ERROR && line.starts_with("panicked at ");
+        let panic = self.lines.pop_if(is_panic);
+        panic.map(|(_, line)| line)
     }
 
     /// Returns the lines with their levels. A last line says how many were dropped.

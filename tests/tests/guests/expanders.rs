@@ -20,7 +20,7 @@ use flyball_test_policies::TestEngine;
 use flyball_tests::guests;
 
 /// Guests, how many options they are asked about, and how that ends.
-const ENDS: [(&str, usize, &str, &str); 7] = [
+const ENDS: [(&str, usize, &str, &str); 8] = [
     (
         "option_not_there",
         3,
@@ -51,7 +51,19 @@ const ENDS: [(&str, usize, &str, &str); 7] = [
         "PolicyOutOfFuel",
         "it used up its fuel",
     ),
-    ("endless", 3, "PolicyOutOfFuel", "it used up its fuel"),
+    (
+        "endless",
+        3,
+        "PolicyOutOfFuel",
+        "unless it loops without end",
+    ),
+    // The panic's own message, and the function in the author's words.
+    (
+        "panics",
+        3,
+        "PolicyTrapped",
+        "the len is 3 but the index is 1000, in panics::nodes_of",
+    ),
     ("both", 3, "First", "both: the first"),
 ];
 
