@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 /// Fuel that each policy may use in a tick for the objects of one namespace, by default: that
-/// of `hpa` for more than 10,000 objects of ten pods, or a tenth or two of a second.
+/// of `hpa` for more than 10,000 objects of ten pods. The compiler evaluates the `unwrap`.
 pub const DEFAULT_POLICY_TICK_FUEL: NonZero<u64> = NonZero::new(150_000_000).unwrap();
 
 /// Options of the operator, with kube-controller-manager's names and defaults.
