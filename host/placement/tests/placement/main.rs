@@ -12,3 +12,23 @@ mod packing_each;
 mod rebuild;
 mod unjudged;
 mod vectors;
+
+use flyball_placement::{Node, Resources};
+
+const HOST: &str = "kubernetes.io/hostname";
+
+/// A node with room for 110 pods that request nothing.
+fn node(row: usize, zone: &str) -> Node {
+    let name = format!("node-{row}");
+    Node {
+        labels: [(HOST, name.as_str()), ("zone", zone)]
+            .into_iter()
+            .collect(),
+        name: name.into(),
+        allocatable: Resources {
+            pods: 110,
+            ..Resources::default()
+        },
+        ..Node::default()
+    }
+}

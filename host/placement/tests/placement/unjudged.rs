@@ -2,28 +2,17 @@
 //! their terms may select fit on no node of their domains.
 
 use flyball_placement::{
-    AffinityTerm, ClassId, Cluster, LabelSelector, Misfit, Node, NodeId, Operator, Pod,
-    Requirement, Resources, Unjudged,
+    AffinityTerm, ClassId, Cluster, LabelSelector, Misfit, NodeId, Operator, Pod, Requirement,
+    Unjudged,
 };
 
-const HOST: &str = "kubernetes.io/hostname";
+use crate::{HOST, node};
 
 fn cluster(nodes: usize) -> (Cluster, Vec<NodeId>) {
     let mut cluster = Cluster::default();
     let nodes = (0..nodes).map(|row| {
-        let name = format!("node-{row}");
         let zone = format!("zone-{}", row % 2);
-        cluster.add_node(Node {
-            labels: [(HOST, name.as_str()), ("zone", zone.as_str())]
-                .into_iter()
-                .collect(),
-            name: name.into(),
-            allocatable: Resources {
-                pods: 110,
-                ..Resources::default()
-            },
-            ..Node::default()
-        })
+        cluster.add_node(node(row, &zone))
     });
     let nodes = nodes.collect();
     (cluster, nodes)
