@@ -280,6 +280,13 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let ended = self.ended_components();
+            eprintln!(
+                "components of the cluster that have ended: {ended:?}\n{}",
+                ends_of_logs(&self.dir)
+            );
+        }
         drop(self.keeper.stdin.take());
         // An error means that the keeper has ended already.
         let _ = self.keeper.wait();
@@ -296,7 +303,7 @@ fn has_ended(pid: &str) -> bool {
 const KWOKCTL_LOG: &str = "kwokctl.log";
 
 /// Returns the last lines of kwokctl's log and of the components' logs, as far as they
-/// exist.
+/// exist. The end of a component that panicked begins with the panic's message.
 fn ends_of_logs(dir: &Path) -> String {
     const LINES: usize = 3;
     let folders = fs::read_dir(dir.join("clusters")).into_iter().flatten();
@@ -310,7 +317,9 @@ fn ends_of_logs(dir: &Path) -> String {
     let ends = files.iter().filter_map(|file| {
         let text = fs::read_to_string(file).ok()?;
         let lines: Vec<&str> = text.lines().collect();
-        let end = lines[lines.len().saturating_sub(LINES)..].join("\n");
+        let end = lines.len().saturating_sub(LINES);
+        let panic = lines.iter().rposition(|line| line.starts_with("panic: "));
+        let end = lines[panic.unwrap_or(end)..].join("\n");
         Some(format!("{}:\n{end}", file.file_name()?.display()))
     });
     ends.collect::<Vec<_>>().join("\n")

@@ -30,18 +30,13 @@ pub(super) fn configuration(
             controllers,
         ));
     }
-    if options.fast_controllers {
-        for component in ["kube-controller-manager", "kube-scheduler"] {
-            patches.push(extra_args(
-                component,
-                &[
-                    ("kube-api-qps", "1000"),
-                    ("kube-api-burst", "1000"),
-                    // Each is alone, and ends if it is too busy to renew its lease.
-                    ("leader-elect", "false"),
-                ],
-            ));
+    for component in ["kube-controller-manager", "kube-scheduler"] {
+        // Each is alone, and ends if it is too busy to renew its lease.
+        let mut args = vec![("leader-elect", "false")];
+        if options.fast_controllers {
+            args.extend([("kube-api-qps", "1000"), ("kube-api-burst", "1000")]);
         }
+        patches.push(extra_args(component, &args));
     }
     let kwokctl = json!({
         "apiVersion": KWOK_API,
