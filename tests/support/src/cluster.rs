@@ -161,21 +161,24 @@ impl Cluster {
         wait_for("the API server to end", END_TIMEOUT, || {
             Ok(has_ended(pid.trim()).then_some(()))
         })?;
-        // Its parent may reap it late, and kwokctl relies on the pid file.
-        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
+        self.forget_process("kube-apiserver")
     }
 
-    /// Starts the API server again, at the same address.
+    /// Starts the API server again, at the same address, and what ended without it.
     ///
     /// # Errors
     /// If it does not start.
     pub fn start_apiserver(&self) -> anyhow::Result<()> {
         self.start_components()
+            .and_then(|()| self.start_ended_components())
             .context("the API server did not start")
     }
 
     /// Starts the components that do not run, and waits until the cluster serves.
     fn start_components(&self) -> anyhow::Result<()> {
+        for component in self.ended_components() {
+            self.forget_process(&component)?;
+        }
         let log = File::create(self.dir.join("kwokctl-start.log"))
             .context("cannot create kwokctl's log")?;
         let started = Command::new(self.binaries.path("kwokctl"))
@@ -244,8 +247,8 @@ impl Cluster {
         self.start_ended_components()
     }
 
-    /// Starts components again that have ended: on a busy machine, kube-controller-manager
-    /// gives up before the API server is healthy.
+    /// Starts components again that have ended: on a busy machine, some give up before the
+    /// API server is healthy.
     fn start_ended_components(&self) -> anyhow::Result<()> {
         for _ in 0..MAX_STARTS {
             if self.ended_components().is_empty() {
@@ -261,6 +264,13 @@ impl Cluster {
             ends_of_logs(&self.dir)
         );
         Ok(())
+    }
+
+    /// Removes the pid file of a component that has ended. kwokctl takes a process for a
+    /// running one until its parent, which may be late, reaps it.
+    fn forget_process(&self, component: &str) -> anyhow::Result<()> {
+        let file = self.component_file(&format!("pids/{component}.pid"));
+        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
     }
 
     /// Returns the components that do not run, which kwokctl does not notice.

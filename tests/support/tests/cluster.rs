@@ -65,12 +65,14 @@ fn the_api_server_goes_and_comes_back() {
     cluster.kill_apiserver().unwrap();
     assert!(cluster.kubectl(&["get", "nodes"]).is_err());
     assert!(cluster.kill_apiserver().is_err(), "there is none");
+    let ended = end_without_reaping(&folder, "metrics-server");
     // Another cluster must not take its port meanwhile.
     let other = Cluster::start(ClusterOptions::default()).unwrap();
     cluster.start_apiserver().unwrap();
-    drop(other);
+    drop((other, ended));
     let nodes = cluster.kubectl(&["get", "nodes", "-o", "name"]).unwrap();
     assert_eq!(nodes, "node/node-0\n");
+    assert_ne!(pids(&folder, "metrics-server"), Vec::<String>::new());
 
     // The restarted one ends with the others.
     drop(cluster);
@@ -186,6 +188,36 @@ fn cpu_once_near(cluster: &Cluster, millicores: i64) -> Vec<i64> {
 /// metrics-server prints nanocores.
 fn millis(quantity: &str) -> i64 {
     quantity.strip_suffix('n').unwrap().parse::<i64>().unwrap() / 1_000_000
+}
+
+/// Ends a component, and leaves kwokctl a process in its place that has ended and that its
+/// parent, this process, has not reaped.
+fn end_without_reaping(folder: &Path, component: &str) -> Child {
+    let pids = pids(folder, component);
+    assert_ne!(pids, Vec::<String>::new(), "{component} does not run");
+    let killed = Command::new("kill").arg("-KILL").args(&pids).status();
+    assert!(killed.unwrap().success());
+    let ended = Command::new("true").spawn().unwrap();
+    let clusters = std::fs::read_dir(folder.join("clusters")).unwrap();
+    let cluster = clusters.map(Result::unwrap).next().unwrap();
+    let file = cluster.path().join(format!("pids/{component}.pid"));
+    assert!(file.exists());
+    std::fs::write(file, ended.id().to_string()).unwrap();
+    ended
+}
+
+/// Returns the ids of the processes of a cluster that run a program.
+fn pids(folder: &Path, program: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let runs = |entry: &std::fs::DirEntry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        let path = line.split('\0').next().map(Path::new);
+        path.is_some_and(|path| path.starts_with(folder) && path.ends_with(program))
+    };
+    let found = entries.filter_map(Result::ok).filter(runs);
+    let names = found.map(|entry| entry.file_name().to_str().unwrap().to_owned());
+    names.collect()
 }
 
 /// Returns the command lines of this machine's processes that contain `path`.
