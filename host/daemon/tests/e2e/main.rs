@@ -12,6 +12,7 @@ mod deployed;
 mod encodings;
 mod expanders;
 mod failing_policies;
+mod guides;
 mod halves;
 mod idle;
 mod journal;
