@@ -8,10 +8,11 @@ use crate::workspace;
 /// Runs the fuzz targets: mutations of real inputs of everything that is read from
 /// outside
 ///
-/// Targets: autoscalers, components, dumps, metrics, quantities, records, scenarios,
-/// schemas, selectors. Each reads inputs by the functions that the daemon and the
-/// commands use. It fails if one panics, takes more than 64 MiB and 256 times its own
-/// size of memory, or ends in a message beyond the limits on messages.
+/// Targets: autoscalers, components, crowds, dumps, metrics, quantities, records,
+/// scenarios, schemas, selectors. Each reads inputs by the functions that the daemon and
+/// the commands use. It fails if one panics, takes more than 64 MiB and 256 times its own
+/// size of memory, or ends in a message beyond the limits on messages. The inputs of
+/// crowds are clusters whose objects select each other; these may take 64 times their size.
 ///
 /// A case follows from the seed and its number. A failure prints the command that
 /// repeats it. If the process is ended, the seed and the number of its last case are in

@@ -1,5 +1,6 @@
-//! Fuzzing of everything that is read from outside: mutations of real inputs, which must
-//! not panic, take memory out of proportion or make messages beyond their limits.
+//! Fuzzing of everything that is read from outside: mutations of real inputs, and clusters
+//! whose objects select each other. None may panic, take memory out of proportion or make
+//! messages beyond their limits.
 //!
 //! As a test, each target runs some cases of one seed. `cargo xtask fuzz` runs them for a
 //! time, from a seed of its own; `docs/development.md` says how to repeat a case. The
@@ -10,18 +11,20 @@
 )]
 
 mod corpus;
+mod crowds;
 mod mutate;
 mod run;
 mod targets;
 
-use run::fuzz;
+use run::{Inputs, fuzz};
 
 macro_rules! targets {
     ($($name:ident,)*) => {
         $(
             #[test]
             fn $name() {
-                fuzz(stringify!($name), &corpus::$name(), targets::$name);
+                let inputs = Inputs::mutations(corpus::$name());
+                fuzz(stringify!($name), &inputs, targets::$name);
             }
         )*
     };
@@ -37,4 +40,9 @@ targets! {
     scenarios,
     schemas,
     selectors,
+}
+
+#[test]
+fn crowds() {
+    fuzz("crowds", &Inputs::clusters(crowds::crowds), targets::dumps);
 }

@@ -11,31 +11,73 @@ use flyball_decision::text::MESSAGE_BYTES;
 
 use crate::mutate::{Random, mutated};
 
-/// Cases of a target without the variables that `cargo xtask fuzz` sets.
-const CASES: u64 = 400;
-
 /// Cases after which the memory is looked at.
 const BATCH: u64 = 16;
 
 /// Memory that a case may take, whatever its size.
 const BASE_BYTES: u64 = 64 << 20;
 
-/// Memory that a case may take for each of its bytes.
-const BYTES_PER_BYTE: u64 = 256;
-
 /// One target runs at a time, since the memory is that of the process.
 static ONE: Mutex<()> = Mutex::new(());
+
+/// The inputs of a target.
+pub struct Inputs {
+    /// Inputs that come before the cases.
+    corpus: Vec<Vec<u8>>,
+    /// Makes the input of a case.
+    make: Make,
+    /// Number of cases without the variables that `cargo xtask fuzz` sets.
+    cases: u64,
+    /// Memory that a case may take for each of its bytes.
+    bytes_per_byte: u64,
+}
+
+enum Make {
+    /// Mutates the corpus.
+    Mutate,
+    Generate(fn(&mut Random) -> Vec<u8>),
+}
+
+impl Inputs {
+    /// Real inputs and mutations of them.
+    pub fn mutations(corpus: Vec<Vec<u8>>) -> Self {
+        Self {
+            corpus,
+            make: Make::Mutate,
+            cases: 400,
+            bytes_per_byte: 256,
+        }
+    }
+
+    /// Clusters that are made from numbers. They are large.
+    pub fn clusters(generate: fn(&mut Random) -> Vec<u8>) -> Self {
+        Self {
+            corpus: Vec::new(),
+            make: Make::Generate(generate),
+            cases: 16,
+            bytes_per_byte: 64,
+        }
+    }
+
+    fn case(&self, seed: u64, case: u64) -> Vec<u8> {
+        let random = &mut Random::of(seed, case);
+        match self.make {
+            Make::Mutate => mutated(&self.corpus, random),
+            Make::Generate(generate) => generate(random),
+        }
+    }
+}
 
 /// Reads an input. Returns an error as users see it.
 pub type Target = fn(&[u8]) -> Result<(), String>;
 
 /// Runs a target.
-pub fn fuzz(name: &str, corpus: &[Vec<u8>], target: Target) {
+pub fn fuzz(name: &str, inputs: &Inputs, target: Target) {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let number = |variable: &str| Some(std::env::var(variable).ok()?.parse::<u64>().unwrap());
     let seed = number("FLYBALL_FUZZ_SEED").unwrap_or(0);
     if let Some(case) = number("FLYBALL_FUZZ_CASE") {
-        let input = input(corpus, seed, case);
+        let input = inputs.case(seed, case);
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}.input"));
         fs::write(&file, &input).unwrap();
         println!(
@@ -45,18 +87,18 @@ pub fn fuzz(name: &str, corpus: &[Vec<u8>], target: Target) {
         check(name, target, &input);
         return;
     }
-    for input in corpus {
+    for input in &inputs.corpus {
         check(name, target, input);
     }
     let end = number("FLYBALL_FUZZ_SECONDS").map(|s| Instant::now() + Duration::from_secs(s));
     let last = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}")));
     let last = last.unwrap();
     let (mut case, mut used, mut largest) = (0, Peak::reset(), 0);
-    while end.map_or(case < CASES, |end| Instant::now() < end) {
+    while end.map_or(case < inputs.cases, |end| Instant::now() < end) {
         // A case that ends the process can be repeated as well.
         let line = format!("{seed} {case:<20}\n");
         last.write_all_at(line.as_bytes(), 0).unwrap();
-        let input = input(corpus, seed, case);
+        let input = inputs.case(seed, case);
         largest = largest.max(u64::try_from(input.len()).unwrap());
         let checked = catch_unwind(AssertUnwindSafe(|| check(name, target, &input)));
         assert!(
@@ -67,7 +109,7 @@ pub fn fuzz(name: &str, corpus: &[Vec<u8>], target: Target) {
         if case % BATCH == 0 {
             let bytes = used.bytes();
             assert!(
-                bytes <= BASE_BYTES + BYTES_PER_BYTE * largest,
+                bytes <= BASE_BYTES + inputs.bytes_per_byte * largest,
                 "{name}: one of the cases {}..{case} of seed {seed} takes {bytes} bytes of memory",
                 case - BATCH
             );
@@ -75,10 +117,6 @@ pub fn fuzz(name: &str, corpus: &[Vec<u8>], target: Target) {
         }
     }
     println!("{name}: {case} cases of seed {seed}");
-}
-
-fn input(corpus: &[Vec<u8>], seed: u64, case: u64) -> Vec<u8> {
-    mutated(corpus, &mut Random::of(seed, case))
 }
 
 /// Runs a target on an input, and checks its message.

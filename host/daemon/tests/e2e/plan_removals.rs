@@ -128,3 +128,40 @@ fn nodes_that_could_go_are_named_with_their_pods_and_the_others_with_a_reason() 
     let wrong = [&PLAN[..], &["--scale-down-policies=nobody"]].concat();
     workshop.run(&wrong).expect(1, &["nobody", "scale-down"]);
 }
+
+/// More than 32 terms are not judged: a pending pod of so many gets no node, and a running
+/// one keeps its node. Both are named.
+#[test]
+fn a_pod_of_more_terms_than_are_judged_is_named_and_its_node_stays() {
+    let terms = (0..33).map(|number| {
+        let selector = json!({"matchLabels": {"app": format!("other-{number}")}});
+        json!({"topologyKey": "kubernetes.io/hostname", "labelSelector": selector})
+    });
+    let terms: Vec<Value> = terms.collect();
+    let required = "requiredDuringSchedulingIgnoredDuringExecution";
+    let many_terms = json!({"podAntiAffinity": {required: terms}});
+
+    let mut items = vec![node("crowded", "a"), node("other", "a")];
+    let [owner, mut running] = workload("many", "1", "crowded");
+    running["spec"]["affinity"] = many_terms.clone();
+    items.extend([owner, running]);
+    items.extend(workload("busy", "3", "other"));
+    let [owner, mut pending] = workload("wide", "1", "");
+    pending["spec"]["nodeName"].take();
+    pending["spec"]["affinity"] = many_terms;
+    pending["status"] = json!({"phase": "Pending"});
+    items.extend([owner, pending]);
+    let workshop = Workshop::new();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    workshop.write("cluster.json", list.to_string());
+    groups(&workshop, 1, "");
+
+    let text = workshop.succeed(&PLAN);
+    let reason = "the pod has more than 32 terms of pod affinity or spread: it can't be judged";
+    for expected in [
+        &format!("shop/wide-7f: {reason}"),
+        &format!("crowded: NoPlaceToMovePods: shop/many-7f: {reason}"),
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in:\n{text}");
+    }
+}
