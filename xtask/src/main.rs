@@ -9,6 +9,7 @@ mod cluster;
 mod command;
 mod demo;
 mod fuzz;
+mod image;
 mod lint;
 mod setup;
 mod test;
@@ -34,6 +35,7 @@ enum Chore {
     Bench(bench::Arguments),
     Campaign(campaign::Arguments),
     Fuzz(fuzz::Arguments),
+    Image(image::Arguments),
     Lint(lint::Arguments),
     Setup(setup::Arguments),
     Cluster(cluster::Arguments),
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Campaign(arguments) => campaign::run(&arguments),
         Chore::Fuzz(arguments) => fuzz::run(&arguments),
+        Chore::Image(arguments) => image::run(&arguments),
         Chore::Lint(arguments) => lint::run(&arguments),
         Chore::Setup(arguments) => setup::run(&arguments),
         Chore::Cluster(arguments) => cluster::run(&arguments),

@@ -1,9 +1,5 @@
 //! `cargo xtask cluster` as a user runs it: the printed commands work, and a signal ends
 //! everything that it started.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a panic is how a test says what is wrong"
-)]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
