@@ -123,7 +123,7 @@ impl Dump {
         let metadata = item.get_mut("metadata");
         let Some(metadata) = metadata.and_then(Value::as_object_mut) else {
             return Err(match kind {
-                "" => "what is no Kubernetes object is left out".to_owned(),
+                "" => "it is not a Kubernetes object, and is left out".to_owned(),
                 _ => format!("a {kind} without metadata is left out"),
             });
         };
@@ -141,7 +141,7 @@ impl Dump {
             .names
             .insert((kind.to_owned(), namespace.clone(), name.clone()))
         {
-            return Err(format!("{label} stands twice: the second is left out"));
+            return Err(format!("{label} occurs twice: the second is left out"));
         }
         if uid.is_empty() {
             // A dump written by hand may lack uids.
@@ -298,7 +298,7 @@ mod tests {
                 "items[0]: a Pod without metadata is left out",
                 "items[1]: a Node without metadata is left out",
                 "items[2]: a Node without metadata is left out",
-                "items[3]: what is no Kubernetes object is left out",
+                "items[3]: it is not a Kubernetes object, and is left out",
                 "items[4]: a Pod without a name is left out",
             ]
         );

@@ -7,8 +7,8 @@ use crate::text::{count, share};
 /// Headings of the [`cells`], except for the first column, which the
 /// table adds.
 pub const COLUMNS: [&str; 8] = [
-    "unserved",
-    "of load",
+    "requests lost",
+    "share of load lost",
     "above target",
     "replica-hours",
     "changes",

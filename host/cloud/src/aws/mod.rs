@@ -183,7 +183,12 @@ impl AwsAutoScaling {
         let is_ours = known.groups.iter().any(|group| *group.name == *name)
             || self.named.iter().any(|spec| spec.name == name);
         if !is_ours {
-            return Err(order_error("NotFound", call, name, "it is none of ours"));
+            return Err(order_error(
+                "NotFound",
+                call,
+                name,
+                "it is not one of our node groups",
+            ));
         }
         known.read_at = None;
         let subject = format!("node group {name}");

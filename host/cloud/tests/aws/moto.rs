@@ -292,7 +292,10 @@ async fn errors_name_the_group_and_the_call() -> anyhow::Result<()> {
     let gone = provider.increase_size(START, "gone", 1).await;
     assert_eq!(class(gone, &["gone", "SetDesiredCapacity"])?, "NotFound");
     let foreign = provider.increase_size(START, "foreign", 1).await;
-    assert_eq!(class(foreign, &["foreign", "none of ours"])?, "NotFound");
+    assert_eq!(
+        class(foreign, &["foreign", "not one of our node groups"])?,
+        "NotFound"
+    );
 
     drop(aws);
     let silent = provider.node_groups(START.plus(MINUTE)).await.map(drop);

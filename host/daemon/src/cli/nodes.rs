@@ -44,7 +44,7 @@ pub enum CloudProvider {
 #[command(next_help_heading = "Node groups, as Cluster Autoscaler's flags of these names")]
 pub struct Nodes {
     /// Which halves run: replicas of workloads, nodes of the cluster [default:
-    /// replicas, and nodes where --nodes or --node-group-auto-discovery is given]
+    /// replicas, and nodes if --nodes or --node-group-auto-discovery is given]
     #[arg(
         long,
         value_enum,
@@ -96,7 +96,7 @@ pub struct Nodes {
     /// How long a node group is left alone after it first failed
     #[arg(long, value_name = "DURATION", value_parser = positive_duration, default_value = "5m0s")]
     pub initial_node_group_backoff_duration: Millis,
-    /// How long it is left alone at most
+    /// How long a node group is left alone at most, after several failures
     #[arg(long, value_name = "DURATION", value_parser = positive_duration, default_value = "30m0s")]
     pub max_node_group_backoff_duration: Millis,
     /// Time without a failure after which failures are forgotten

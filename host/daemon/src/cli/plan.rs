@@ -12,14 +12,14 @@ use super::planning::Planning;
 /// Show which nodes would be ordered for the pending pods in a dump of a cluster, and
 /// which nodes could go
 ///
-/// A dry run on any cluster, without access to it or to its cloud: every option with
-/// the nodes it needs and the pods it helps, how the expander ranked them and why,
-/// and for each pod that fits nowhere the first rule that fails in each node group.
-/// Then the nodes that could go now, in order, each with its pods and the nodes that
-/// they would move to, and what it saves an hour; and for every other node one reason
-/// why it stays. Timers are not in a dump and are left out.
-/// The time is that of the dump, as far as it tells; nodes that a group is to have
-/// and that are not there, or not ready yet, are on their way.
+/// A dry run on any cluster, without access to it or to its cloud. It prints every
+/// option with its nodes and the pods that it helps, how the expander ranked the
+/// options and why, and for each pod that fits nowhere the first rule that fails in
+/// each node group. Then it prints the nodes that could go now, in order, each with
+/// its pods, the nodes that they would move to, and what it saves an hour; and for
+/// every other node one reason why it stays. A dump has no timers, so none counts.
+/// The time is that of the dump, if the dump has one. Nodes that a group is to have
+/// count as upcoming if they are missing or not ready.
 ///
 /// Examples:
 ///   kubectl get nodes,pods,pdb,rs,rc,deploy,sts,ds,job,pvc,pv,sc,csinodes,csidrivers,csistoragecapacities,volumeattachments,ns -A -o json > cluster.json

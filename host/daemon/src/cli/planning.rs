@@ -22,20 +22,20 @@ pub struct Planning {
     )]
     pub expander: String,
     /// Configuration of an expander, a file of YAML or JSON (repeatable). Without
-    /// one, the daemon's priority goes by the ConfigMap
+    /// one, the expander priority of the daemon reads the ConfigMap
     /// cluster-autoscaler-priority-expander
     #[arg(long, value_name = "NAME=FILE")]
     pub expander_config: Vec<PolicyConfig>,
-    /// Most nodes in the cluster; 0: no limit
+    /// Maximum number of nodes in the cluster; 0: no limit
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_nodes_total: u32,
-    /// Least and most cores in the cluster
+    /// Minimum and maximum of the cores in the cluster
     #[arg(long, value_name = "MIN:MAX", default_value = "0:320000", value_parser = bounds)]
     pub cores_total: Bounds,
-    /// Least and most memory in the cluster, in GiB
+    /// Minimum and maximum of the memory in the cluster, in GiB
     #[arg(long, value_name = "MIN:MAX", default_value = "0:6400000", value_parser = gibibytes)]
     pub memory_total: Bounds,
-    /// Most nodes that one pass adds; 0: no limit
+    /// Maximum number of nodes that one pass adds; 0: no limit
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_nodes_per_scaleup: u32,
     /// Spreads new nodes over node groups whose nodes are alike
@@ -49,10 +49,10 @@ pub struct Planning {
     /// A label that does not make node groups different (repeatable)
     #[arg(long, value_name = "LABEL")]
     pub balancing_ignore_label: Vec<String>,
-    /// Age from which on a pod may have nodes ordered for it
+    /// Minimum age of a pod for which nodes are ordered
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
     pub new_pod_scale_up_delay: Millis,
-    /// Pods with a priority below it have no nodes ordered for them
+    /// Priority below which no nodes are ordered for a pod
     #[arg(long, value_name = "N", default_value_t = -10, allow_negative_numbers = true)]
     pub expendable_pods_priority_cutoff: i32,
     /// Whether node groups without a node may grow
@@ -69,8 +69,8 @@ pub struct Planning {
     /// Number of nodes that may be unready in any case
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub ok_total_unready_count: u32,
-    /// Key of a taint that nodes have while they start, and new nodes are taken not
-    /// to have (repeatable)
+    /// Key of a taint that nodes have only while they start (repeatable). New nodes are
+    /// assumed not to have it
     #[arg(long, visible_alias = "ignore-taint", value_name = "KEY")]
     pub startup_taint: Vec<String>,
     #[command(flatten)]

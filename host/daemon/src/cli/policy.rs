@@ -118,9 +118,9 @@ pub struct InspectArgs {
 
 /// Check that a host would take a policy, and a configuration for it
 ///
-/// Does all that the daemon does before it uses a new file, up to a decision for
-/// trial, with the daemon's usual budget unless --policy-budget gives another. Exits
-/// with 3 where the daemon would refuse.
+/// Makes all checks that the daemon makes before it uses a new file, including a
+/// trial decision, with the daemon's default budget unless --policy-budget gives
+/// another. Exits with 3 if the daemon would refuse the file.
 ///
 /// Examples:
 ///   flyball policy validate my-policy.wasm
@@ -142,9 +142,9 @@ pub struct ValidateArgs {
 
 /// Ask a policy for decisions on inputs from a file
 ///
-/// An input is {"context": …, "input": …}, as test cases have it, or the record of
-/// a decision: then it is what the record's first policy was asked. Prints a line
-/// of JSON for each: the answer, and what it cost. Exits with 3 where one is a failure.
+/// An input is {"context": …, "input": …}, as in test cases, or the record of a
+/// decision, which stands for the input of its first policy. Prints a line of JSON
+/// for each input: the answer, and what it cost. Exits with 3 if the policy fails.
 ///
 /// Examples:
 ///   flyball policy run hpa --input input.json
@@ -162,7 +162,7 @@ pub struct RunPolicyArgs {
     pub budgets: Budgets,
 }
 
-/// List the policies there are, and their states
+/// List all policies and their states
 ///
 /// Examples:
 ///   flyball policy list
@@ -183,10 +183,10 @@ pub struct ListArgs {
 
 /// Bring back the version of a policy before the one that decides
 ///
-/// The policy's file is refused until it changes. This is noted in the daemon's
-/// private directory, so that only the daemon's own user can do it, on the daemon's
-/// machine (in its container): a running daemon follows at once, one that starts later
-/// goes by it. Fails where no version before is kept.
+/// The policy's file is refused until it changes. The command writes to the
+/// daemon's private directory, so run it as the daemon's user, on its machine (in its
+/// container). A running daemon follows at once, and a daemon that starts later reads
+/// it. Fails if no version before is kept.
 ///
 /// Examples:
 ///   flyball policy rollback my-policy
@@ -212,8 +212,8 @@ pub struct RollbackArgs {
 
 /// Measure what a policy's decisions cost
 ///
-/// Without --input, on targets of 1, 10, 100 and 1000 pods. Exits with 3 where the
-/// policy fails.
+/// Without --input, it is asked about targets of 1, 10, 100 and 1000 pods. Exits
+/// with 3 if the policy fails.
 ///
 /// Examples:
 ///   flyball policy bench hpa

@@ -12,10 +12,10 @@ use crate::http::answers::MAX_RECORDS;
 
 /// Decide recorded decisions again, and show what differs
 ///
-/// Each record holds all that its decision was made from. It goes through the
-/// policy that made it (or another one) and through the guardrails, and the
-/// verdicts are compared. Exits with 3 where they differ. Lines that are no records,
-/// such as one cut short by a crash, are named and left out: then it exits with 3 too.
+/// A record has the whole input of its decision. The policy that made it (or
+/// another one) is asked again, the guardrails are applied, and the verdicts are
+/// compared. Exits with 3 if a verdict differs, or if a line is not a record, such
+/// as one that a crash cut short; such lines are named and skipped.
 ///
 /// Policies are found by digest: among the built-in ones, in the policies
 /// directory, and among the last good versions that the daemon keeps.

@@ -149,7 +149,8 @@ pub struct Hpa {
     /// sim:FILE that of the scenario]
     #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
     pub horizontal_pod_autoscaler_sync_period: Option<Millis>,
-    /// How far usage may be off its target, as a part of it, unanswered
+    /// Deviation of a metric from its target, as a part of the target, up to which
+    /// replicas stay
     #[arg(long, value_name = "RATIO", default_value_t = 0.1, value_parser = tolerance)]
     pub horizontal_pod_autoscaler_tolerance: f64,
     /// How long to look back for a higher recommendation before scaling down
@@ -169,8 +170,8 @@ pub struct Hpa {
 #[derive(Debug, Clone, Args)]
 pub struct Gates {
     /// HPAScaleToZero=true: a target whose minReplicas is 0 is scaled to zero, and
-    /// up again by a metric of type Object or External; else minReplicas: 0 counts
-    /// as 1, and a target that stands at zero stays there until somebody scales it up
+    /// up again by a metric of type Object or External. Otherwise minReplicas: 0
+    /// counts as 1, and a target with 0 replicas keeps them until somebody scales it
     #[arg(
         long,
         value_name = "NAME=true|false",
@@ -211,9 +212,9 @@ impl FromStr for FeatureGates {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Guardrails")]
 pub struct Guardrails {
-    /// The part of all replicas that may go within a minute, all objects together,
-    /// so that one wrong signal can't take everything down; 1: no limit. Ten
-    /// replicas may always go, and what one object loses alone is not limited
+    /// Part of the ready replicas of all objects together that may go within a
+    /// minute, so that one wrong signal can't take everything down; 1: no limit. Ten
+    /// replicas may always go, and an object that scales down alone is not limited
     #[arg(long, value_name = "RATIO", default_value_t = 0.25, value_parser = share)]
     pub max_scale_down_share: f64,
 }

@@ -41,8 +41,8 @@ pub struct Unneeded {
     /// the place of the flags below that configure the policy
     #[arg(long, value_name = "NAME=FILE")]
     pub scale_down_policy_config: Vec<PolicyConfig>,
-    /// Part of a node's cpu and memory, whichever is larger, up to which pods may request
-    /// it for the node to be unneeded (policy utilization)
+    /// Utilization up to which a node may be unneeded: the requests of its pods, as a part
+    /// of its cpu or of its memory, whichever is larger (policy utilization)
     #[arg(long, value_name = "PART", default_value_t = 0.5)]
     pub scale_down_utilization_threshold: f64,
     /// The same for the GPUs of nodes that have them (policy utilization)
@@ -73,7 +73,7 @@ pub struct Unneeded {
         default_missing_value = "true"
     )]
     pub skip_nodes_with_system_pods: bool,
-    /// For how long they do (policy drain-rules)
+    /// How long such pods keep their node (policy drain-rules)
     #[arg(
         long,
         visible_alias = "blocking-system-pod-disruption-timeout",

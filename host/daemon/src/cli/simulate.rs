@@ -56,7 +56,7 @@ pub struct SimulateArgs {
     pub records: Option<PathBuf>,
     #[command(flatten)]
     pub gates: Gates,
-    /// Seed for all that happens by chance [default: the scenario's]
+    /// Seed of all random numbers [default: the scenario's]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     #[command(flatten)]

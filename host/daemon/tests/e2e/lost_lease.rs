@@ -109,7 +109,7 @@ fn a_leader_that_was_stopped_writes_nothing_when_it_goes_on() {
     let kubeconfig = kubeconfig.to_str().unwrap();
     let second = stage.test_cluster.daemon_with(kubeconfig, &args);
     second.wait_for("the caches", |daemon| {
-        daemon.logged(&[("message", "the cluster is in sight")])
+        daemon.logged(&[("message", "initial sync complete")])
     });
     assert_eq!(
         second.get("/healthz").as_deref(),

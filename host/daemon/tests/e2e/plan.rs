@@ -316,7 +316,7 @@ fn what_is_wrong_with_a_dump_is_named_and_the_rest_is_planned_for() {
     let arguments = ["plan", "cluster.json", "--node-groups", "groups.yaml"];
     let text = workshop.succeed(&arguments);
     for expected in [
-        "Pod default/fine stands twice: the second is left out",
+        "Pod default/fine occurs twice: the second is left out",
         "Pod default/negative is left out: its cpu is negative",
         "Pod default/nonsense is left out: spec.containers[0].resources.requests.cpu",
         "node gone is not in the dump",
@@ -341,7 +341,7 @@ fn what_is_wrong_with_a_dump_is_named_and_the_rest_is_planned_for() {
         ),
         (
             "nodeGroups: [{name: a, max: 1}, {name: a, max: 2}]",
-            "stands twice",
+            "occurs twice",
         ),
     ] {
         workshop.write("groups.yaml", groups);

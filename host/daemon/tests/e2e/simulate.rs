@@ -62,7 +62,7 @@ fn policies_are_compared_under_the_same_load() {
     ];
     let printed = workshop.succeed(&args);
     for heading in [
-        "UNSERVED",
+        "REQUESTS LOST",
         "ABOVE TARGET",
         "REPLICA-HOURS",
         "CHANGES",

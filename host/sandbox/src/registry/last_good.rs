@@ -239,7 +239,7 @@ fn read_index(directory: &PrivateDirectory) -> io::Result<Index> {
     let parsed = serde_json::from_slice(&bytes);
     Ok(parsed
         .inspect_err(|error| {
-            tracing::warn!(%error, "the index of last good copies is damaged, starting anew");
+            tracing::warn!(%error, "the index of last good copies is damaged, so it starts empty");
         })
         .unwrap_or_default())
 }

@@ -255,7 +255,7 @@ impl fmt::Display for Serving<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(version) => write!(f, "{} decides", Named(version)),
-            None => f.write_str("nothing decides under that name"),
+            None => f.write_str("no version of it is active"),
         }
     }
 }

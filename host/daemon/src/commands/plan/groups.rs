@@ -79,7 +79,7 @@ pub fn read(path: &Path, state: &ClusterState) -> anyhow::Result<Vec<Arc<NodeGro
     for group in parsed.node_groups {
         ensure!(
             names.insert(group.name.clone()),
-            "{file}: node group {} stands twice",
+            "{file}: node group {} occurs twice",
             group.name
         );
         let name = group.name.clone();

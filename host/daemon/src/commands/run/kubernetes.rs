@@ -101,7 +101,7 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
             wiring::check_configurations(&registry, &in_use())?;
             tracing::info!(
                 autoscalers = known_autoscalers().len(),
-                "the cluster is in sight"
+                "initial sync complete"
             );
             leadership.clone().won().await.map_err(anyhow::Error::from)
         };

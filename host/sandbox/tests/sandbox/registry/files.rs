@@ -63,7 +63,7 @@ fn a_file_takes_a_built_ins_place_and_gives_it_back() {
     assert_eq!(events.len(), 4, "{events:#?}");
     assert!(events[0].starts_with("policy hpa 1.2.3 ") && events[0].contains("in place of hpa"));
     assert!(
-        events[3].ends_with("nothing decides under that name"),
+        events[3].ends_with("no version of it is active"),
         "{}",
         events[3]
     );
