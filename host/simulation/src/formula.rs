@@ -17,7 +17,9 @@ use functions::Function;
 /// Operators: `+ - * / ^` and parentheses. Numbers may carry a unit of time and
 /// are then seconds: `90s`, `5m`, `1h30m`, `1d`. Names: `t` (seconds since the
 /// start), `i` (the workload's number among its copies, from 0), `n` (number of
-/// copies), `pi`, `minute`, `hour`, `day`. Functions:
+/// copies), `pi`, `minute`, `hour`, `day`; in the formula of a metric also `load`
+/// (requests per second, the mean over the measurement) and `ready` (Ready pods at its
+/// end). Functions:
 ///
 /// | function | value |
 /// |---|---|
@@ -57,6 +59,10 @@ pub struct Moment {
     pub count: f64,
     /// Seed of the noise functions.
     pub seed: u64,
+    /// Requests per second.
+    pub load: f64,
+    /// Number of Ready pods.
+    pub ready: f64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +71,8 @@ enum Node {
     Time,
     Index,
     Count,
+    Load,
+    Ready,
     Negate(Box<Node>),
     Binary(Operator, Box<[Node; 2]>),
     Call(&'static Function, Vec<Node>),
@@ -92,6 +100,12 @@ impl Formula {
         })
     }
 
+    /// Reports whether the formula depends on the load or on the Ready pods.
+    #[must_use]
+    pub fn is_of_workload(&self) -> bool {
+        self.root.is_of_workload()
+    }
+
     /// Evaluates the formula. The value may be any number, NaN included: the caller has
     /// to check it.
     #[must_use]
@@ -101,12 +115,24 @@ impl Formula {
 }
 
 impl Node {
+    fn is_of_workload(&self) -> bool {
+        match self {
+            Self::Load | Self::Ready => true,
+            Self::Number(_) | Self::Time | Self::Index | Self::Count => false,
+            Self::Negate(node) => node.is_of_workload(),
+            Self::Binary(_, sides) => sides.iter().any(Self::is_of_workload),
+            Self::Call(_, arguments) => arguments.iter().any(Self::is_of_workload),
+        }
+    }
+
     fn value(&self, moment: &Moment) -> f64 {
         match self {
             Self::Number(number) => *number,
             Self::Time => moment.t,
             Self::Index => moment.index,
             Self::Count => moment.count,
+            Self::Load => moment.load,
+            Self::Ready => moment.ready,
             Self::Negate(node) => -node.value(moment),
             Self::Binary(operator, sides) => {
                 operator.apply(sides[0].value(moment), sides[1].value(moment))
@@ -157,6 +183,7 @@ mod tests {
             index: 3.0,
             count: 10.0,
             seed: 1,
+            ..Moment::default()
         };
         Formula::parse(text)
             .map(|formula| formula.value(&moment))

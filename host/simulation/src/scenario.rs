@@ -10,6 +10,7 @@ mod error;
 mod event;
 mod nodes;
 mod pod_facts;
+mod resources;
 mod scale_down;
 mod scheduling;
 mod series;
@@ -25,14 +26,15 @@ pub use budget::{BudgetSpec, CountOrPercent, UnhealthyPodEvictionPolicy};
 pub use error::ScenarioError;
 pub use event::{EventSpec, TerminationAnswer};
 pub use nodes::{
-    Boot, DaemonSetSpec, Failures, JoinsLate, NodeAutoscalerSpec, NodeGroupSpec, NodeResources,
-    OutOfCapacity, OutOfCapacityAnswer, Range, Shutdown, TaintSpec, Window,
+    Boot, DaemonSetSpec, Failures, JoinsLate, NodeAutoscalerSpec, NodeGroupSpec, OutOfCapacity,
+    OutOfCapacityAnswer, Range, Shutdown, TaintSpec, Window,
 };
 pub use pod_facts::{EmptyDir, HostPath, VolumeSpec};
 pub(crate) use pod_facts::{
     is_like_daemon_set, of_daemon_set as daemon_drain_facts, of_workload as drain_facts,
 };
-pub use scale_down::{GroupScaleDownSpec, Mode as ScaleDownModeSpec, ScaleDownSpec};
+pub use resources::{NodeResources, Resources};
+pub use scale_down::{GroupScaleDownSpec, ScaleDownModeSpec, ScaleDownSpec};
 pub use scheduling::{
     Affinity, Expression, InclusionPolicy, LabelSelector, NodeAffinity, NodeSelector,
     NodeSelectorTerm, PodAffinity, PodAffinityTerm, Toleration, TolerationOperator,
@@ -41,8 +43,8 @@ pub use scheduling::{
 pub(crate) use scheduling::{daemon_pod, pod as placement_pod, selector};
 pub(crate) use series::Series;
 pub use workload::{
-    AutoscalerTemplate, CsvLoad, Interpolation, LevelAt, Limits, LoadSpec, Noise, PodTemplate,
-    Resources, ServiceSpec, Startup, WorkloadKind, WorkloadSpec,
+    AutoscalerTemplate, CsvLoad, Interpolation, LevelAt, Limits, LoadSpec, MetricFormula, Noise,
+    PodTemplate, ServiceSpec, Startup, WorkloadKind, WorkloadSpec,
 };
 
 use crate::time::{Millis, deserialize_timestamp};
@@ -51,21 +53,21 @@ use crate::time::{Millis, deserialize_timestamp};
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scenario {
-    /// Title of the report (default: the file's stem).
+    /// Title of the report; left out: the stem of the file's name.
     #[serde(default)]
     pub name: String,
-    /// Seed of all random numbers: same seed, same run (0).
+    /// Seed of all random numbers: same seed, same run (0). Example: `42`.
     #[serde(default)]
     pub seed: u64,
-    /// Start of virtual time (2026-01-05T00:00:00Z, a Monday).
+    /// Start of virtual time (2026-01-05T00:00:00Z). Example: `2026-03-01T08:00:00Z`.
     #[serde(default = "default_start", deserialize_with = "deserialize_timestamp")]
     pub start: Timestamp,
-    /// Length of the run (required).
+    /// Length of the run, a multiple of `step` (required). Example: `6h`.
     pub duration: Millis,
-    /// Length of the world's steps (5s).
+    /// Length of the world's steps (5s). Example: `1s`.
     #[serde(default = "default_step")]
     pub step: Millis,
-    /// Time from one decision about an object to its next (15s).
+    /// Time from one decision about an object to its next (15s). Example: `30s`.
     #[serde(default = "default_sync_period")]
     pub sync_period: Millis,
     /// How metrics are measured.
@@ -97,13 +99,14 @@ pub struct Scenario {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct MetricsSpec {
-    /// Interval of measurements; a value is the mean over it (15s).
+    /// Interval of measurements, a multiple of `step`; a value is the mean over it (15s).
+    /// Example: `1m`.
     pub resolution: Millis,
     /// Delay until a measurement can be read (5s).
     pub lag: Millis,
-    /// Standard deviation of a pod's value, as a part of it (0.02).
+    /// Standard deviation of a pod's value, as a part of it from 0 to 1 (0.02).
     pub noise: f64,
-    /// Part of the measurements of pods that are lost (0).
+    /// Part of the measurements of pods that are lost, from 0 to 1 (0). Example: `0.1`.
     pub dropouts: f64,
 }
 

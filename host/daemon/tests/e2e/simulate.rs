@@ -346,3 +346,43 @@ fn a_metric_that_no_decision_can_read_is_named_and_fails_the_run() {
     workshop.write("day.yaml", SCENARIO);
     workshop.succeed(&["simulate", "day.yaml"]);
 }
+
+/// The pods of the example request a GPU each, of which a node has two. Its autoscaler reads
+/// a metric with a formula, which asks for 8 pods at the peak of 16 requests per second.
+#[test]
+fn pods_with_gpus_get_nodes_with_gpus_and_scale_by_a_metric_of_their_own() {
+    let workshop = Workshop::new();
+    let file = example("inference.yaml");
+    simulated(&workshop, &[&file, "--records", "records.jsonl"]);
+    let records = fs::read_to_string(workshop.path("records.jsonl")).unwrap();
+    let records = records.lines().map(serde_json::from_str);
+    let records: Vec<serde_json::Value> = records.collect::<Result<_, _>>().unwrap();
+    let verdicts = records.iter().map(|record| &record["verdict"]);
+    let orders = { verdicts.clone() }.filter_map(|verdict| verdict["orders"].as_array());
+    let ordered: Vec<(&str, u64)> = orders
+        .flatten()
+        .filter_map(|order| Some((order["group"].as_str()?, order["to"].as_u64()?)))
+        .collect();
+    let gpu = |to| ("gpu", to);
+    assert_eq!(ordered, [gpu(1), gpu(2), gpu(3), gpu(4)]);
+    let most = verdicts.filter_map(|verdict| verdict["to"].as_i64()).max();
+    assert_eq!(most, Some(8));
+
+    let scenario = fs::read_to_string(&file).unwrap();
+    let refused = |from: &str, to: &str, message: &str| {
+        assert!(scenario.contains(from), "{from}");
+        workshop.write("refused.yaml", scenario.replace(from, to));
+        workshop
+            .run(&["simulate", "refused.yaml"])
+            .expect(1, &[message]);
+    };
+    refused("nvidia.com/gpu: 1}", "gpus: 1}", "unknown resource `gpus`");
+    refused("max(ready, 1)", "max(redy, 1)", "unknown name \"redy\"");
+    let groups = &scenario[scenario.find("nodeGroups:").unwrap()..];
+    refused(groups, "", "workloads[0].pod.requests: needs nodeGroups");
+    refused(
+        "2 + 14 *",
+        "2 + ready *",
+        "`load` and `ready` are for formulas of metrics",
+    );
+}

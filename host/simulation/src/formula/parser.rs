@@ -147,12 +147,16 @@ impl<'a> Parser<'a> {
             "t" => Ok(Node::Time),
             "i" => Ok(Node::Index),
             "n" => Ok(Node::Count),
+            "load" => Ok(Node::Load),
+            "ready" => Ok(Node::Ready),
             "pi" => Ok(Node::Number(PI)),
             "minute" => Ok(Node::Number(60.0)),
             "hour" => Ok(Node::Number(3600.0)),
             "day" => Ok(Node::Number(86_400.0)),
             _ => {
-                let message = format!("unknown name {name:?} (t, i, n, pi, minute, hour, day)");
+                let message = format!(
+                    "unknown name {name:?} (t, i, n, pi, minute, hour, day; of metrics also load, ready)"
+                );
                 Err(self.error(start, &message))
             }
         }

@@ -13,14 +13,15 @@ pub struct BudgetSpec {
     /// Its namespace (`default`).
     #[serde(default = "default_namespace")]
     pub namespace: String,
-    /// The pods; left out: none. Pods have the label `app: NAME` of their workload.
+    /// The pods; left out: no pods. Pods have the label `app: NAME` of their workload.
     #[serde(default)]
     pub selector: Option<LabelSelector>,
-    /// Number or percentage of the pods that must stay available. Either this or
-    /// `max_unavailable` is required.
+    /// Number or percentage of the pods that must stay available, such as `1` or `50%`;
+    /// left out: `maxUnavailable` counts. One of the two is required.
     #[serde(default)]
     pub min_available: Option<CountOrPercent>,
-    /// Number or percentage of the pods that may be unavailable.
+    /// Number or percentage of the pods that may be unavailable, such as `1` or `50%`; left
+    /// out: `minAvailable` counts.
     #[serde(default)]
     pub max_unavailable: Option<CountOrPercent>,
     /// When pods that are not Ready may be evicted (`IfHealthyBudget`).

@@ -133,6 +133,12 @@ fn workload(spec: &WorkloadSpec) -> Result<(), Fault> {
         share(noise.amplitude, "noise.amplitude")?;
         holds(noise.period.0 > 0, "noise.period", "must be longer than 0s")?;
     }
+    let mut names = BTreeSet::new();
+    for (index, metric) in spec.metrics.iter().enumerate() {
+        let once = !metric.name.is_empty() && names.insert(&metric.name);
+        let message = format!("{:?} is empty, or there twice", metric.name);
+        holds(once, &format!("metrics[{index}].name"), &message)?;
+    }
     removals::pods(spec)?;
     nodes::pod(&spec.pod).map_err(|(field, message)| (format!("pod.{field}"), message))?;
     load(&spec.load).map_err(|(field, message)| (format!("load{field}"), message))?;
@@ -144,7 +150,11 @@ fn workload(spec: &WorkloadSpec) -> Result<(), Fault> {
 
 fn load(spec: &LoadSpec) -> Result<(), Fault> {
     match spec {
-        LoadSpec::Formula(_) => Ok(()),
+        LoadSpec::Formula(formula) => holds(
+            !formula.is_of_workload(),
+            ".formula",
+            "`load` and `ready` are for formulas of metrics",
+        ),
         LoadSpec::Steps(levels) => {
             holds(!levels.is_empty(), ".steps", "at least one is needed")?;
             let ascending = levels.windows(2).all(|pair| pair[0].at < pair[1].at);

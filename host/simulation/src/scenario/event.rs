@@ -7,59 +7,59 @@ use serde::Deserialize;
 use super::workload::AutoscalerTemplate;
 use crate::time::Millis;
 
-/// An event. `at` is the time since the start.
+/// An event besides the load.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum EventSpec {
     /// A policy is replaced, as if its file had been dropped in at that time.
     #[serde(rename_all = "camelCase")]
     SwapPolicy {
-        /// Time of the event.
+        /// Time of the event, since the start (required).
         at: Millis,
-        /// Name of the policy.
+        /// Name of the policy (required).
         name: String,
-        /// The new component.
+        /// The new component, relative to the scenario's folder (required). Example: `mine.wasm`.
         file: PathBuf,
     },
     /// Pods die without notice.
     #[serde(rename_all = "camelCase")]
     KillPods {
-        /// Time of the event.
+        /// Time of the event, since the start (required).
         at: Millis,
-        /// The workload.
+        /// Name of the workload (required). Example: `web`.
         workload: String,
-        /// Number of pods, chosen at random.
+        /// Number of pods, chosen at random (required).
         count: u32,
     },
     /// Load is multiplied for some time.
     #[serde(rename_all = "camelCase")]
     Surge {
-        /// Time of the event.
+        /// Time of the event, since the start (required).
         at: Millis,
-        /// The workload.
+        /// Name of the workload (required). Example: `web`.
         workload: String,
-        /// The factor.
+        /// Factor of the load (required). Example: `2.5`.
         factor: f64,
-        /// The length.
+        /// Its length (required).
         #[serde(rename = "for")]
         length: Millis,
     },
     /// A user edits the autoscaler.
     #[serde(rename_all = "camelCase")]
     ChangeAutoscaler {
-        /// Time of the event.
+        /// Time of the event, since the start (required).
         at: Millis,
-        /// The workload.
+        /// Name of the workload (required). Example: `web`.
         workload: String,
-        /// Its new spec.
+        /// The new spec (required). Example: `{maxReplicas: 20}`.
         autoscaler: Box<AutoscalerTemplate>,
     },
     /// No metric is available for some time.
     #[serde(rename_all = "camelCase")]
     MetricsOutage {
-        /// Time of the event.
+        /// Time of the event, since the start (required).
         at: Millis,
-        /// The length.
+        /// Its length (required).
         #[serde(rename = "for")]
         length: Millis,
     },
@@ -67,74 +67,74 @@ pub enum EventSpec {
     /// time.
     #[serde(rename_all = "camelCase")]
     ZoneOutage {
-        /// Time of the event.
+        /// Time of the event, since the start (required).
         at: Millis,
-        /// The zone.
+        /// The zone (required). Example: `eu-west-1a`.
         zone: String,
-        /// The length.
+        /// Its length (required).
         #[serde(rename = "for")]
         length: Millis,
     },
     /// Nodes of a group die without notice.
     #[serde(rename_all = "camelCase")]
     KillNodes {
-        /// Time of the event.
+        /// Time of the event, since the start (required).
         at: Millis,
-        /// The node group.
+        /// Name of the node group (required). Example: `workers`.
         node_group: String,
-        /// Number of nodes, chosen at random.
+        /// Number of nodes, chosen at random (required).
         count: u32,
     },
     /// A user sets the replicas of a workload.
     #[serde(rename_all = "camelCase")]
     Scale {
-        /// Time of the event.
+        /// Time of the event, since the start (required).
         at: Millis,
-        /// The workload.
+        /// Name of the workload (required). Example: `web`.
         workload: String,
-        /// The replicas.
+        /// The replicas (required).
         replicas: i32,
     },
     /// The API server refuses evictions of a workload's pods for some time, whatever its
     /// budgets allow.
     #[serde(rename_all = "camelCase")]
     RefuseEvictions {
-        /// Time of the event.
+        /// Time of the event, since the start (required).
         at: Millis,
-        /// The workload.
+        /// Name of the workload (required). Example: `web`.
         workload: String,
-        /// The length.
+        /// Its length (required).
         #[serde(rename = "for")]
         length: Millis,
     },
     /// The cloud does not delete instances of a group as requested for some time.
     #[serde(rename_all = "camelCase")]
     RefuseTermination {
-        /// Time of the event.
+        /// Time of the event, since the start (required).
         at: Millis,
-        /// The node group.
+        /// Name of the node group (required). Example: `workers`.
         node_group: String,
-        /// The length.
+        /// Its length (required).
         #[serde(rename = "for")]
         length: Millis,
-        /// What the cloud does and answers (`refused`).
+        /// What the cloud does and answers (`refused`). Example: `lost`.
         #[serde(default)]
         answer: TerminationAnswer,
     },
     /// The node group changes. What is left out stays as it is.
     #[serde(rename_all = "camelCase")]
     ChangeNodeGroup {
-        /// Time of the event.
+        /// Time of the event, since the start (required).
         at: Millis,
-        /// The node group.
+        /// Name of the node group (required). Example: `workers`.
         node_group: String,
-        /// Minimum size.
+        /// Minimum size, in nodes.
         #[serde(default)]
         min: Option<u32>,
-        /// Maximum size.
+        /// Maximum size, in nodes. Example: `20`.
         #[serde(default)]
         max: Option<u32>,
-        /// Price of a node per hour.
+        /// Price of a node per hour. Example: `0.5`.
         #[serde(default)]
         price: Option<f64>,
     },

@@ -9,42 +9,41 @@ use flyball_placement::Effect;
 use flyball_replicas::spec::PolicyRef;
 use serde::{Deserialize, Deserializer};
 
-use super::deserialize_quantity;
+use super::resources::{NodeResources, Resources};
 use super::scale_down::{GroupScaleDownSpec, ScaleDownSpec};
 use super::scheduling::Toleration;
-use super::workload::Resources;
 use crate::time::{Delay, Millis};
 
 /// A node group: nodes of one kind that the cloud creates and deletes.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeGroupSpec {
-    /// Name (required).
+    /// Name (required). Example: `workers`.
     pub name: String,
-    /// Minimum size (0).
+    /// Minimum size, in nodes (0).
     #[serde(default)]
     pub min: u32,
-    /// Maximum size (required).
+    /// Maximum size, in nodes (required).
     pub max: u32,
-    /// Number of nodes at the start, Ready by then (`min`).
+    /// Number of nodes at the start, Ready by then (the minimum size).
     #[serde(default)]
     pub initial: Option<u32>,
-    /// Price of a node per hour, in any one unit; left out: unknown.
+    /// Price of a node per hour, in any currency; left out: unknown. Example: `0.35`.
     #[serde(default)]
     pub price: Option<f64>,
-    /// Instance type of its nodes; left out: unknown.
+    /// Instance type of its nodes, such as `m5.large`; left out: unknown.
     #[serde(default)]
     pub instance_type: Option<String>,
     /// Whether its nodes are spot instances; left out: unknown.
     #[serde(default)]
     pub spot: Option<bool>,
-    /// Zones; a new node is created in the one with the fewest nodes of the group. Left
-    /// out: nodes have no zone.
+    /// Zones, such as `[eu-west-1a, eu-west-1b]`; a new node is created in the one with the
+    /// fewest nodes of the group; left out: nodes have no zone.
     #[serde(default)]
     pub zones: Vec<String>,
     /// Capacity of a node (required).
     pub capacity: NodeResources,
-    /// Allocatable part of the capacity; left out: all.
+    /// Allocatable part of the capacity; left out: all of it.
     #[serde(default)]
     pub allocatable: Option<NodeResources>,
     /// Labels of its nodes, besides those that every node has: `kubernetes.io/hostname`,
@@ -64,24 +63,9 @@ pub struct NodeGroupSpec {
     /// Time from the deletion of an instance to its end.
     #[serde(default)]
     pub shutdown: Shutdown,
-    /// Options of its own for the removal of its nodes.
+    /// Options of its own for the removal of its nodes; left out: those of all groups.
     #[serde(default)]
     pub scale_down: GroupScaleDownSpec,
-}
-
-/// Resources of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NodeResources {
-    /// Cores (required).
-    #[serde(deserialize_with = "deserialize_quantity")]
-    pub cpu: f64,
-    /// Bytes (required).
-    #[serde(deserialize_with = "deserialize_quantity")]
-    pub memory: f64,
-    /// Pods (110).
-    #[serde(default = "default_pods")]
-    pub pods: u32,
 }
 
 /// A taint, with Kubernetes' fields.
@@ -90,10 +74,10 @@ pub struct NodeResources {
 pub struct TaintSpec {
     /// Key (required).
     pub key: String,
-    /// Value (empty).
+    /// Value; left out: empty.
     #[serde(default)]
     pub value: String,
-    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute` (required).
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute` (required). Example: `NoSchedule`.
     pub effect: Effect,
 }
 
@@ -146,7 +130,7 @@ impl Default for Shutdown {
 pub struct Failures {
     /// When, and how often, the cloud has no capacity.
     pub out_of_capacity: OutOfCapacity,
-    /// Part of the instances whose node never joins (0).
+    /// Part of the instances whose node never joins, from 0 to 1 (0). Example: `0.1`.
     pub never_joins: f64,
     /// Instances whose node joins later than usual.
     pub joins_late: JoinsLate,
@@ -162,9 +146,9 @@ pub struct Failures {
 pub struct OutOfCapacity {
     /// Times without capacity.
     pub windows: Vec<Window>,
-    /// Part of the attempts that fail at any time (0).
+    /// Part of the attempts that fail at any time, from 0 to 1 (0). Example: `0.1`.
     pub probability: f64,
-    /// How the cloud reports it.
+    /// How the cloud reports it (`instance`).
     pub answer: OutOfCapacityAnswer,
 }
 
@@ -172,9 +156,9 @@ pub struct OutOfCapacity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Window {
-    /// Its beginning.
+    /// Its beginning, since the start (required).
     pub at: Millis,
-    /// Its length.
+    /// Its length (required).
     #[serde(rename = "for")]
     pub length: Millis,
 }
@@ -197,7 +181,7 @@ pub enum OutOfCapacityAnswer {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct JoinsLate {
-    /// Part of the instances (0).
+    /// Part of the instances, from 0 to 1 (0). Example: `0.1`.
     pub probability: f64,
     /// The delay (0s).
     pub delay: Millis,
@@ -231,32 +215,33 @@ pub struct DaemonSetSpec {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NodeAutoscalerSpec {
-    /// Interval of the passes.
+    /// Interval of the passes (10s).
     pub scan_interval: Option<Millis>,
-    /// Expanders, asked in this order until one option is left.
+    /// Expanders, asked in this order until one option is left; left out: the built-in
+    /// `least-waste`. Example: `[{name: price}]`.
     pub expanders: Vec<PolicyRef>,
-    /// Maximum number of nodes of the cluster.
+    /// Maximum number of nodes of the cluster; 0: no limit (0).
     pub max_nodes_total: Option<u32>,
-    /// Cores of the cluster.
+    /// Minimum and maximum of the cluster's cores (0:320000).
     pub cores_total: Option<Range>,
-    /// Memory of the cluster in GiB.
+    /// Minimum and maximum of the cluster's memory, in GiB (0:6400000).
     pub memory_total: Option<Range>,
-    /// Maximum number of nodes that one pass adds to a group.
+    /// Maximum number of nodes that one pass adds to a group (1000).
     #[serde(rename = "maxNodesPerScaleup")]
     pub max_nodes_per_scale_up: Option<u32>,
-    /// Whether new nodes are split over similar groups.
+    /// Whether new nodes are split over similar groups (false).
     pub balance_similar_node_groups: Option<bool>,
-    /// Time within which an ordered node has to join.
+    /// Time within which an ordered node has to join (15m).
     pub max_node_provision_time: Option<Millis>,
-    /// Minimum age of a pod for which nodes are ordered.
+    /// Minimum age of a pod for which nodes are ordered (0s).
     pub new_pod_scale_up_delay: Option<Millis>,
-    /// Priority below which no nodes are ordered for a pod.
+    /// Priority below which no nodes are ordered for a pod (-10).
     pub expendable_pods_priority_cutoff: Option<i32>,
-    /// Backoff of a group after its first failure.
+    /// Backoff of a group after its first failure (5m).
     pub initial_node_group_backoff_duration: Option<Millis>,
-    /// Maximum backoff after several failures.
+    /// Maximum backoff after several failures (30m).
     pub max_node_group_backoff_duration: Option<Millis>,
-    /// Time without a failure after which the backoff is reset.
+    /// Time without a failure after which the backoff is reset (3h).
     pub node_group_backoff_reset_timeout: Option<Millis>,
     /// Options of scale-down; left out: nodes are not removed.
     pub scale_down: Option<ScaleDownSpec>,
@@ -377,15 +362,11 @@ impl NodeGroupSpec {
 
     /// Returns the allocatable resources of a node.
     #[must_use]
-    pub fn allocatable(&self) -> NodeResources {
-        self.allocatable.unwrap_or(self.capacity)
+    pub fn allocatable(&self) -> &NodeResources {
+        self.allocatable.as_ref().unwrap_or(&self.capacity)
     }
 }
 
 fn default_namespace() -> String {
     "kube-system".to_owned()
-}
-
-fn default_pods() -> u32 {
-    110
 }

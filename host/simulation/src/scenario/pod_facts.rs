@@ -20,7 +20,7 @@ const LIKE_DAEMON_SET: &str = "cluster-autoscaler.kubernetes.io/daemonset-pod";
 pub struct VolumeSpec {
     /// Name (required).
     pub name: String,
-    /// A directory that is deleted with the pod.
+    /// A directory that is deleted with the pod. Either this or `hostPath` is required.
     #[serde(default)]
     pub empty_dir: Option<EmptyDir>,
     /// A directory of the node.
@@ -32,7 +32,7 @@ pub struct VolumeSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct EmptyDir {
-    /// `Memory`: not on disk.
+    /// `Memory`: not on disk; left out: on the node's disk. Example: `Memory`.
     pub medium: String,
 }
 
@@ -40,7 +40,7 @@ pub struct EmptyDir {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HostPath {
-    /// Path (required).
+    /// Path (required). Example: `/var/lib/data`.
     pub path: String,
 }
 

@@ -17,70 +17,73 @@ use crate::time::Millis;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ScaleDownSpec {
-    /// What scale-down does (`on`).
-    pub mode: Mode,
-    /// The chain of policies (`drain-rules`, `utilization`).
+    /// What scale-down does (`on`). Example: `observe`.
+    pub mode: ScaleDownModeSpec,
+    /// The chain of policies; left out: the built-in `drain-rules` and `utilization`.
+    /// Example: `[{name: drain-rules}, {name: utilization}]`.
     pub policies: Vec<PolicyRef>,
-    /// How long a node must have been unneeded.
+    /// How long a node must have been unneeded (10m).
     pub unneeded_time: Option<Millis>,
-    /// How long a node that is not Ready must have been unneeded.
+    /// How long a node that is not Ready must have been unneeded (20m).
     pub unready_time: Option<Millis>,
-    /// Whether nodes that are not Ready may be removed.
+    /// Whether nodes that are not Ready may be removed (true).
     pub unready_enabled: Option<bool>,
-    /// Time after nodes were ordered in which none is removed.
+    /// Time after nodes were ordered in which none is removed (10m).
     pub delay_after_add: Option<Millis>,
-    /// Time after a removal in which no other node is removed.
+    /// Time after a removal in which no other node is removed (0s).
     pub delay_after_delete: Option<Millis>,
-    /// Time after a failed removal in which no node is removed.
+    /// Time after a failed removal in which no node is removed (3m).
     pub delay_after_failure: Option<Millis>,
-    /// Whether a delay applies to its node group only.
+    /// Whether a delay applies to its node group only (false).
     pub delay_type_local: Option<bool>,
-    /// Maximum number of nodes that leave at the same time.
+    /// Maximum number of nodes that leave at the same time (10).
     pub max_parallelism: Option<u32>,
-    /// Of these, maximum number of nodes with pods to evict.
+    /// Of these, maximum number of nodes with pods to evict (1).
     pub max_drain_parallelism: Option<u32>,
-    /// How many nodes of all groups may be disrupted, such as `10%`, `5` or `20/1h`.
+    /// How many nodes of all groups may be disrupted, such as `10%`, `5` or `20/1h`; left
+    /// out: no limit.
     #[serde(deserialize_with = "parsed")]
     pub max_disruption: Option<MaxDisruption>,
-    /// Whether replicas that an owner lacks are load.
+    /// Whether replicas that an owner lacks are load (false).
     pub keep_room_for_missing_replicas: Option<bool>,
-    /// Minimum age of the pods of a node that is drained.
+    /// Minimum age of the pods of a node that is drained (0s).
     pub min_pod_age: Option<Millis>,
-    /// How long the same replacement of nodes by cheaper ones must have been possible.
+    /// How long the same replacement of nodes by cheaper ones must have been possible (10m).
     pub replacement_stable_time: Option<Millis>,
-    /// Minimum age of the pods of a node that is replaced.
+    /// Minimum age of the pods of a node that is replaced (10m).
     pub replacement_min_pod_age: Option<Millis>,
-    /// Whether spot instances may be replaced by cheaper spot instances.
+    /// Whether spot instances may be replaced by cheaper spot instances (false).
     pub replace_spot_by_spot: Option<bool>,
-    /// Largest grace of an evicted pod.
+    /// Largest grace of an evicted pod (10m).
     pub max_graceful_termination: Option<Millis>,
-    /// Ranges of pod priorities with their longest grace, such as `0:60,1000:100`.
+    /// Ranges of pod priorities with their longest grace in seconds, such as
+    /// `0:60,1000:100`; left out: all pods at once.
     #[serde(deserialize_with = "parsed")]
     pub drain_priority_config: Option<DrainPriorities>,
-    /// How long a refused eviction is tried again.
+    /// How long a refused eviction is tried again (2m).
     pub max_pod_eviction_time: Option<Millis>,
-    /// Time between taint and drain.
+    /// Time between taint and drain (5s).
     pub node_delete_delay_after_taint: Option<Millis>,
-    /// How long annotations may delay a removal.
+    /// How long annotations may delay a removal (2m).
     pub node_deletion_delay_timeout: Option<Millis>,
-    /// Whether a node is cordoned before it is drained.
+    /// Whether a node is cordoned before it is drained (true).
     pub cordon_node_before_terminating: Option<bool>,
-    /// Maximum number of nodes that get or lose the taint of candidates in one pass.
+    /// Maximum number of nodes that get or lose the taint of candidates in one pass (10).
     pub max_bulk_soft_taint_count: Option<u32>,
-    /// Whether pods of DaemonSets are evicted from nodes without other pods.
+    /// Whether pods of DaemonSets are evicted from nodes without other pods (false).
     #[serde(rename = "daemonsetEvictionForEmptyNodes")]
     pub daemon_set_eviction_for_empty_nodes: Option<bool>,
-    /// Whether pods of DaemonSets are evicted from nodes with other pods.
+    /// Whether pods of DaemonSets are evicted from nodes with other pods (true).
     #[serde(rename = "daemonsetEvictionForOccupiedNodes")]
     pub daemon_set_eviction_for_occupied_nodes: Option<bool>,
-    /// Whether a Node is deleted that outlives its instance.
+    /// Whether a Node is deleted that outlives its instance (false).
     pub delete_gone_nodes: Option<bool>,
 }
 
 /// What scale-down does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Mode {
+pub enum ScaleDownModeSpec {
     /// It decides and removes nodes.
     #[default]
     On,
@@ -94,9 +97,9 @@ impl ScaleDownSpec {
     /// Sets the options that the scenario sets.
     pub(super) fn apply(&self, options: &mut ScaleDownOptions) {
         options.mode = match self.mode {
-            Mode::On => ScaleDownMode::On,
-            Mode::Observe => ScaleDownMode::Observe,
-            Mode::Off => ScaleDownMode::Off,
+            ScaleDownModeSpec::On => ScaleDownMode::On,
+            ScaleDownModeSpec::Observe => ScaleDownMode::Observe,
+            ScaleDownModeSpec::Off => ScaleDownMode::Off,
         };
         if !self.policies.is_empty() {
             options.policies = self.policies.iter().map(choice).collect();
@@ -188,9 +191,11 @@ impl ScaleDownSpec {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct GroupScaleDownSpec {
-    /// Utilization of cpu and memory up to which a node may be removed.
+    /// Utilization of cpu and memory up to which a node may be removed, from 0 to 1.
+    /// Example: `0.6`.
     pub utilization_threshold: Option<f64>,
-    /// Utilization of GPUs up to which a node with GPUs may be removed.
+    /// Utilization of GPUs up to which a node with GPUs may be removed, from 0 to 1.
+    /// Example: `0.4`.
     pub gpu_utilization_threshold: Option<f64>,
     /// How long a node must have been unneeded.
     pub unneeded_time: Option<Millis>,
@@ -203,7 +208,8 @@ pub struct GroupScaleDownSpec {
     /// Whether requests of DaemonSets do not count as utilization.
     #[serde(rename = "ignoreDaemonsetsUtilization")]
     pub ignore_daemon_sets_utilization: Option<bool>,
-    /// How many of its nodes may be disrupted, such as `10%`, `5` or `20/1h`.
+    /// How many of its nodes may be disrupted, such as `10%`, `5` or `20/1h`; left out: no
+    /// limit of its own.
     #[serde(deserialize_with = "parsed")]
     pub max_disruption: Option<MaxDisruption>,
 }

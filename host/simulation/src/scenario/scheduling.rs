@@ -55,9 +55,9 @@ pub struct Expression {
     /// Key (required).
     pub key: String,
     /// `In`, `NotIn`, `Exists`, `DoesNotExist`; of nodes also `Gt` and `Lt`
-    /// (required).
+    /// (required). Example: `Exists`.
     pub operator: Operator,
-    /// Values.
+    /// Values; left out: none, for `Exists` and `DoesNotExist`. Example: `[a, b]`.
     #[serde(default)]
     pub values: Vec<String>,
 }
@@ -75,12 +75,13 @@ pub struct PodAffinity {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodAffinityTerm {
-    /// Label that defines the topology domains (required).
+    /// Label that defines the topology domains (required). Example:
+    /// `topology.kubernetes.io/zone`.
     pub topology_key: String,
-    /// The pods; left out: none.
+    /// The pods; left out: no pods.
     #[serde(default)]
     pub label_selector: Option<LabelSelector>,
-    /// Their namespaces; left out: the pod's own one.
+    /// Their namespaces; left out: the namespace of the pod. Example: `[default]`.
     #[serde(default)]
     pub namespaces: Vec<String>,
 }
@@ -103,9 +104,9 @@ pub struct Toleration {
     pub key: String,
     /// How values compare (`Equal`).
     pub operator: TolerationOperator,
-    /// Value, for `Equal`.
+    /// Value, for `Equal`; left out: empty.
     pub value: String,
-    /// Effect; left out: every effect.
+    /// Effect; left out: every effect. Example: `NoSchedule`.
     pub effect: Option<Effect>,
 }
 
@@ -125,21 +126,22 @@ pub enum TolerationOperator {
 pub struct TopologySpreadConstraint {
     /// Maximum difference to the domain with the fewest pods (required).
     pub max_skew: i32,
-    /// Label whose values are the domains (required).
+    /// Label whose values are the domains (required). Example:
+    /// `topology.kubernetes.io/zone`.
     pub topology_key: String,
-    /// Only `DoNotSchedule`.
+    /// What happens if it can't be met (`DoNotSchedule`).
     #[serde(default)]
     pub when_unsatisfiable: WhenUnsatisfiable,
-    /// The pods that are counted; left out: none.
+    /// The pods that are counted; left out: no pods.
     #[serde(default)]
     pub label_selector: Option<LabelSelector>,
-    /// Minimum number of domains: with fewer, the minimum counts as 0 (1).
+    /// Minimum number of domains: with fewer, the fewest pods count as 0 (1).
     #[serde(default = "one")]
     pub min_domains: i32,
-    /// Whether only nodes count that the pod's affinity allows (`Honor`).
+    /// Whether only nodes count that the pod's affinity allows (`Honor`). Example: `Ignore`.
     #[serde(default = "honor")]
     pub node_affinity_policy: InclusionPolicy,
-    /// Whether only nodes count whose taints the pod tolerates (`Ignore`).
+    /// Whether only nodes count whose taints the pod tolerates (`Ignore`). Example: `Honor`.
     #[serde(default)]
     pub node_taints_policy: InclusionPolicy,
 }
@@ -218,11 +220,15 @@ pub fn daemon_pod(spec: &DaemonSetSpec) -> placement::Pod {
 
 /// Rounds up, as the API server does.
 fn requests(spec: &Resources) -> placement::Resources {
-    placement::Resources {
+    let mut requests = placement::Resources {
         cpu: (spec.cpu * 1000.0).ceil() as i64,
         memory: spec.memory.ceil() as i64,
         ..placement::Resources::default()
+    };
+    for (name, amount) in &spec.extended {
+        requests.set(name, *amount);
     }
+    requests
 }
 
 fn node_selector(labels: &BTreeMap<String, String>) -> placement::Labels {

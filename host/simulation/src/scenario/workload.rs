@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::deserialize_quantity;
 use super::pod_facts::VolumeSpec;
+use super::resources::Resources;
 use super::scheduling::{Affinity, Toleration, TopologySpreadConstraint};
 use crate::formula::Formula;
 use crate::time::{Delay, Millis};
@@ -27,7 +28,7 @@ pub struct WorkloadSpec {
     /// Their namespace (`default`).
     #[serde(default = "default_namespace")]
     pub namespace: String,
-    /// Number of copies; left out: one. They are named `NAME-000` and so on.
+    /// Number of copies; left out: one, without a number in its name. They are named `NAME-000` and so on.
     #[serde(default)]
     pub count: Option<u32>,
     /// Labels of the workload.
@@ -47,12 +48,26 @@ pub struct WorkloadSpec {
     pub service: ServiceSpec,
     /// Requests per second (required).
     pub load: LoadSpec,
+    /// Metrics of its own, besides those that every workload has.
+    #[serde(default)]
+    pub metrics: Vec<MetricFormula>,
     /// Noise on the load; left out: none.
     #[serde(default)]
     pub noise: Option<Noise>,
     /// The autoscaler; left out: replicas stay as they are.
     #[serde(default)]
     pub autoscaler: Option<AutoscalerTemplate>,
+}
+
+/// A custom or external metric of a workload.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MetricFormula {
+    /// Name, by which an autoscaler refers to it (required).
+    pub name: String,
+    /// Its value over time, which may depend on `load` and `ready` (required). A metric of
+    /// type `Pods` has this value for each pod, one of type `Object` or `External` once.
+    pub formula: Formula,
 }
 
 /// What creates a workload's pods, and whether it creates them again.
@@ -95,7 +110,7 @@ pub struct PodTemplate {
     pub container: String,
     /// Requests (cpu 100m, memory 128Mi).
     pub requests: Resources,
-    /// Limit of cpu (twice the request). There is none on memory.
+    /// Limit of cpu (twice the request). There is no limit of memory.
     pub limits: Option<Limits>,
     /// Time from creation to Ready.
     pub startup: Startup,
@@ -110,11 +125,11 @@ pub struct PodTemplate {
     pub duration: Option<Millis>,
     /// Labels, besides `app: NAME` of the workload.
     pub labels: BTreeMap<String, String>,
-    /// Annotations, such as `cluster-autoscaler.kubernetes.io/safe-to-evict`.
+    /// Annotations. Example: `{cluster-autoscaler.kubernetes.io/safe-to-evict: "false"}`.
     pub annotations: BTreeMap<String, String>,
     /// Volumes on the node's disk.
     pub volumes: Vec<VolumeSpec>,
-    /// Node selector. This and the following fields need nodes.
+    /// Labels that the node must have. This and the following fields need `nodeGroups`.
     pub node_selector: BTreeMap<String, String>,
     /// Required affinity to nodes and pods.
     pub affinity: Affinity,
@@ -122,7 +137,7 @@ pub struct PodTemplate {
     pub tolerations: Vec<Toleration>,
     /// Topology spread constraints.
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
-    /// Priority (0).
+    /// Priority (0). Example: `1000`.
     pub priority: i32,
 }
 
@@ -159,32 +174,11 @@ impl PodTemplate {
     }
 }
 
-/// Requests of a pod.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Resources {
-    /// Cores.
-    #[serde(deserialize_with = "deserialize_quantity")]
-    pub cpu: f64,
-    /// Bytes.
-    #[serde(deserialize_with = "deserialize_quantity")]
-    pub memory: f64,
-}
-
-impl Default for Resources {
-    fn default() -> Self {
-        Self {
-            cpu: 0.1,
-            memory: 134_217_728.0,
-        }
-    }
-}
-
 /// Limits of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Limits {
-    /// Cores.
+    /// Cores (required).
     #[serde(deserialize_with = "deserialize_quantity")]
     pub cpu: f64,
 }
@@ -255,7 +249,7 @@ impl Default for ServiceSpec {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum LoadSpec {
-    /// A formula over `t`: see [`Formula`].
+    /// A formula over `t`.
     Formula(Formula),
     /// Levels, each from its time to the next one's.
     Steps(Vec<LevelAt>),
@@ -269,9 +263,9 @@ pub enum LoadSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LevelAt {
-    /// Since the start.
+    /// Its time, since the start (required).
     pub at: Millis,
-    /// Requests per second.
+    /// Requests per second (required). Example: `120`.
     pub value: f64,
 }
 
@@ -279,26 +273,26 @@ pub struct LevelAt {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CsvLoad {
-    /// The file, relative to the scenario's folder (required).
+    /// The file, relative to the scenario's folder (required). Example: `load.csv`.
     pub file: PathBuf,
     /// Name of the column of times: seconds, durations (`5m`), or timestamps as in a
     /// recorded series (`2014-04-10 00:04:00`), ascending. The first row is the start.
-    /// (Default: the first column.)
+    /// Left out: the first column.
     #[serde(default)]
     pub time: Option<String>,
-    /// Name of the column of values. (Default: the second column.)
+    /// Name of the column of values; left out: the second column.
     #[serde(default)]
     pub value: Option<String>,
-    /// Interpolation between rows.
+    /// Interpolation between rows (`linear`).
     #[serde(default)]
     pub interpolation: Interpolation,
-    /// Factor that converts values to requests per second (1).
+    /// Factor that converts values to requests per second (1). Example: `0.5`.
     #[serde(default = "unit_scale")]
     pub scale: f64,
     /// Time of the series at which to start (0s).
     #[serde(default)]
     pub skip: Millis,
-    /// Factor by which the series is accelerated (1).
+    /// Factor by which the series is accelerated (1). Example: `24`.
     #[serde(default = "unit_scale")]
     pub speed: f64,
 }
@@ -318,7 +312,7 @@ pub enum Interpolation {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Noise {
-    /// Maximum deviation, as a part of the load (required).
+    /// Maximum deviation, as a part of the load from 0 to 1 (required). Example: `0.05`.
     pub amplitude: f64,
     /// Time from one random value to the next (1m).
     #[serde(default = "default_noise_period")]
@@ -330,27 +324,31 @@ pub struct Noise {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AutoscalerTemplate {
-    /// If given, it must name the workload.
+    /// If given, it must name the workload; left out: the workload. Example:
+    /// `{apiVersion: apps/v1, kind: Deployment, name: web}`.
     #[serde(default)]
     pub scale_target_ref: Option<CrossVersionObjectReference>,
-    /// As in [`AutoscalerSpec`].
+    /// Minimum of the replicas; left out: 1.
     #[serde(default)]
     pub min_replicas: Option<i32>,
-    /// As in [`AutoscalerSpec`] (required).
+    /// Maximum of the replicas (required).
     pub max_replicas: i32,
-    /// As in [`AutoscalerSpec`].
+    /// Metrics and their targets; left out: cpu with a target of 80%. Example:
+    /// `[{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}]`.
     #[serde(default)]
     pub metrics: Vec<MetricSpec>,
-    /// As in [`AutoscalerSpec`].
+    /// Rates and stabilization windows; left out: those of a HorizontalPodAutoscaler.
+    /// Example: `{scaleDown: {stabilizationWindowSeconds: 60}}`.
     #[serde(default)]
     pub behavior: Option<Behavior>,
-    /// As in [`AutoscalerSpec`].
+    /// Policies that are asked; left out: the built-in `hpa`. Example: `[{name: hpa}]`.
     #[serde(default)]
     pub policies: Vec<PolicyRef>,
-    /// As in [`AutoscalerSpec`].
+    /// Whose answer counts if there are several policies: `Max`, the one that asks for most
+    /// (`Max`), or `Min`. Example: `Min`.
     #[serde(default)]
     pub combine: Combine,
-    /// As in [`AutoscalerSpec`].
+    /// `Active`, or `Observe` to decide without scaling (`Active`). Example: `Observe`.
     #[serde(default)]
     pub mode: Mode,
 }

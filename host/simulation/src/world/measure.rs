@@ -1,8 +1,8 @@
 //! Answers of the metrics APIs to an autoscaler's metrics.
 //!
 //! `Resource` and `ContainerResource`: `cpu` and `memory`. `Pods`, `Object` and
-//! `External`: `requests-per-second` (of a pod, or in total), and, except for `Pods`,
-//! `queue-length`. Selectors of metrics are ignored.
+//! `External`: metrics of the workload's own, then `requests-per-second` (of a pod, or in
+//! total), and, except for `Pods`, `queue-length`. Selectors of metrics are ignored.
 
 use std::sync::Arc;
 
@@ -22,11 +22,25 @@ const REQUESTS: &str = "requests-per-second";
 const QUEUE: &str = "queue-length";
 
 /// Metrics of a pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum PodMetric {
     Cpu,
     Memory,
     Requests,
+    /// One of the workload's own, with its value.
+    Own(f64),
+}
+
+impl PodMetric {
+    /// Returns the number by which the metrics draw different random numbers.
+    fn number(self) -> u64 {
+        match self {
+            Self::Cpu => 0,
+            Self::Memory => 1,
+            Self::Requests => 2,
+            Self::Own(_) => 3,
+        }
+    }
 }
 
 /// Returns answers in the order of the spec's metrics.
@@ -59,11 +73,17 @@ fn answer(
                 _ => return Err(unknown(name, &["cpu", "memory"])),
             }
         }
-        MetricSpec::Pods(pods) if pods.metric.name == REQUESTS => PodMetric::Requests,
-        MetricSpec::Pods(pods) => return Err(unknown(&pods.metric.name, &[REQUESTS])),
+        MetricSpec::Pods(pods) => {
+            let name = pods.metric.name.as_str();
+            match workload.own_metric(name, &window) {
+                Some(value) => PodMetric::Own(readable(name, value)?),
+                None if name == REQUESTS => PodMetric::Requests,
+                None => return Err(unknown_custom(name, workload, &[REQUESTS])),
+            }
+        }
         MetricSpec::Object(ObjectMetric { metric, .. })
         | MetricSpec::External(ExternalMetric { metric, .. }) => {
-            return outside_value(&metric.name, &window);
+            return outside_value(&metric.name, workload, &window);
         }
         MetricSpec::Invalid(fields) => {
             return Err(ObservationError::unknown_metric_type(&fields.kind));
@@ -77,11 +97,16 @@ fn answer(
 }
 
 /// Returns the value of a metric that is not measured for each pod.
-fn outside_value(name: &str, window: &Window) -> Result<MetricAnswer, ObservationError> {
-    let value = match name {
-        REQUESTS => (window.end.offered - window.begin.offered) / window.seconds(),
-        QUEUE => window.end.waiting,
-        _ => return Err(unknown(name, &[REQUESTS, QUEUE])),
+fn outside_value(
+    name: &str,
+    workload: &Workload,
+    window: &Window,
+) -> Result<MetricAnswer, ObservationError> {
+    let value = match (workload.own_metric(name, window), name) {
+        (Some(value), _) => readable(name, value)?,
+        (None, REQUESTS) => window.load(),
+        (None, QUEUE) => window.end.waiting,
+        (None, _) => return Err(unknown_custom(name, workload, &[REQUESTS, QUEUE])),
     };
     Ok(MetricAnswer::Values(vec![milli(value)]))
 }
@@ -99,7 +124,7 @@ fn samples(
             5,
             pod.id,
             window.end.at.0.cast_unsigned(),
-            metric as u64,
+            metric.number(),
         ];
         let draw = random::draw(&chance);
         // Another draw, so that the loss is independent of the value.
@@ -127,12 +152,22 @@ fn value(workload: &Workload, metric: PodMetric, window: &Window, pod: &PodEntry
         }
         PodMetric::Memory => spec.service.base_memory + spec.service.memory_per_request * requests,
         PodMetric::Requests => requests,
+        PodMetric::Own(value) => value,
     }
 }
 
 /// The conversion from float saturates.
 fn milli(value: f64) -> i64 {
     (value * 1000.0).round() as i64
+}
+
+/// Returns the value of a formula if a metrics API could answer it.
+fn readable(name: &str, value: f64) -> Result<f64, ObservationError> {
+    if value.is_finite() && value >= 0.0 {
+        return Ok(value);
+    }
+    let message = format!("the formula of metric {name:?} gives {value}, which is no value");
+    Err(none(&message))
 }
 
 fn none(message: &str) -> ObservationError {
@@ -147,4 +182,12 @@ fn unknown(name: &str, known: &[&str]) -> ObservationError {
         "the simulated cluster has no metric {name:?} of that kind; known here: {}",
         known.join(", ")
     ))
+}
+
+/// The error for a custom or external metric.
+fn unknown_custom(name: &str, workload: &Workload, known: &[&str]) -> ObservationError {
+    let own = workload.spec().metrics.iter();
+    let own = own.map(|metric| metric.name.as_str());
+    let names: Vec<&str> = own.chain(known.iter().copied()).collect();
+    unknown(name, &names)
 }

@@ -27,6 +27,8 @@ pub struct Reading {
     pub offered: f64,
     /// Number of requests in the queue.
     pub waiting: f64,
+    /// Number of Ready pods.
+    pub ready: usize,
 }
 
 /// The latest readings, oldest first.
@@ -73,6 +75,11 @@ impl Window {
     /// Returns its length in seconds.
     pub fn seconds(&self) -> f64 {
         self.length_ms() as f64 / 1000.0
+    }
+
+    /// Returns the mean requests per second within it.
+    pub fn load(&self) -> f64 {
+        (self.end.offered - self.begin.offered) / self.seconds()
     }
 
     /// Reports whether the pod ran during all of it: otherwise there are no two readings.

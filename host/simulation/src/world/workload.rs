@@ -29,6 +29,7 @@ pub struct Workload {
     spec: Arc<WorkloadSpec>,
     key: ObjectKey,
     seed: u64,
+    start: Timestamp,
     load: Load,
     moment: Moment,
     autoscaler: Option<Arc<Autoscaler>>,
@@ -98,6 +99,7 @@ impl Workload {
                 index: f64::from(index),
                 count: f64::from(spec.count.unwrap_or(1)),
                 seed,
+                ..Moment::default()
             },
             autoscaler: None,
             target_cpu: None,
@@ -115,6 +117,7 @@ impl Workload {
             spec: Arc::clone(spec),
             key,
             seed,
+            start: scenario.start,
             load,
             pods,
         };
@@ -279,6 +282,7 @@ impl Workload {
             usage: self.usage,
             offered: self.offered,
             waiting: self.service.waiting,
+            ready: self.pods.ready(),
         };
         let kept = metrics.lag.0 + 2 * metrics.resolution.0;
         self.meter.push(reading, at.plus(-kept));
@@ -287,6 +291,20 @@ impl Workload {
     /// Returns the window that can be read at `now`.
     pub fn window(&self, now: Timestamp, metrics: &MetricsSpec) -> Option<Window> {
         self.meter.window(now.plus(-metrics.lag.0))
+    }
+
+    /// Returns the value of a metric of its own at the end of a window. `None` if it has no
+    /// such metric.
+    pub fn own_metric(&self, name: &str, window: &Window) -> Option<f64> {
+        let mut metrics = self.spec.metrics.iter();
+        let metric = metrics.find(|metric| metric.name == name)?;
+        let moment = Moment {
+            t: window.end.at.since(self.start) as f64 / 1000.0,
+            load: window.load(),
+            ready: window.end.ready as f64,
+            ..self.moment
+        };
+        Some(metric.formula.value(&moment))
     }
 
     /// Returns its pods, oldest first.

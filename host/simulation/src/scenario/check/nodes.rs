@@ -6,7 +6,8 @@ use flyball_placement::Operator;
 
 use super::{Fault, holds, lasts, removals, share};
 use crate::scenario::Scenario;
-use crate::scenario::nodes::{NodeAutoscalerSpec, NodeGroupSpec, NodeResources};
+use crate::scenario::nodes::{NodeAutoscalerSpec, NodeGroupSpec};
+use crate::scenario::resources::NodeResources;
 use crate::scenario::scheduling::{
     Affinity, Expression, LabelSelector, PodAffinity, Toleration, TolerationOperator,
 };
@@ -57,6 +58,7 @@ fn without_nodes(scenario: &Scenario) -> Result<(), Fault> {
     for (index, workload) in scenario.workloads.iter().enumerate() {
         let pod = &workload.pod;
         let none = [
+            ("requests", pod.requests.extended.is_empty()),
             ("nodeSelector", pod.node_selector.is_empty()),
             ("affinity", pod.affinity == Affinity::default()),
             ("tolerations", pod.tolerations.is_empty()),
@@ -99,7 +101,11 @@ fn node_group(group: &NodeGroupSpec, scenario: &Scenario) -> Result<(), Fault> {
         resources(allocatable, "allocatable")?;
         let within = allocatable.cpu <= group.capacity.cpu
             && allocatable.memory <= group.capacity.memory
-            && allocatable.pods <= group.capacity.pods;
+            && allocatable.pods <= group.capacity.pods
+            && allocatable
+                .extended
+                .iter()
+                .all(|(name, amount)| amount <= group.capacity.extended.get(name).unwrap_or(&0));
         holds(within, "allocatable", "must not be more than capacity")?;
     }
     let mut zones = BTreeSet::new();

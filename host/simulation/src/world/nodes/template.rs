@@ -30,7 +30,7 @@ pub fn of_group(spec: &NodeGroupSpec) -> NodeTemplate {
         zone_labels: Vec::new(),
         taints: taints.collect(),
         capacity: amounts(&spec.capacity),
-        allocatable: amounts(&spec.allocatable()),
+        allocatable: amounts(spec.allocatable()),
     }
 }
 
@@ -48,7 +48,7 @@ pub fn node(spec: &NodeGroupSpec, name: &Arc<str>, zone: Option<&Arc<str>>) -> p
         labels: labels.into_iter().collect(),
         taints: taints.collect(),
         unschedulable: false,
-        allocatable: in_units(&spec.allocatable()),
+        allocatable: in_units(spec.allocatable()),
         ..placement::Node::default()
     }
 }
@@ -59,13 +59,17 @@ pub fn capacity(spec: &NodeGroupSpec) -> placement::Resources {
 }
 
 fn in_units(resources: &NodeResources) -> placement::Resources {
-    placement::Resources {
+    let mut units = placement::Resources {
         cpu: milli(resources.cpu),
         // The conversion from float saturates.
         memory: resources.memory as i64,
         pods: i64::from(resources.pods),
         ..placement::Resources::default()
+    };
+    for (name, amount) in &resources.extended {
+        units.set(name, *amount);
     }
+    units
 }
 
 fn labels(spec: &NodeGroupSpec, zone: Option<&Arc<str>>) -> BTreeMap<Arc<str>, Arc<str>> {
@@ -81,11 +85,15 @@ fn labels(spec: &NodeGroupSpec, zone: Option<&Arc<str>>) -> BTreeMap<Arc<str>, A
 }
 
 fn amounts(resources: &NodeResources) -> BTreeMap<Arc<str>, i64> {
-    BTreeMap::from([
+    let usual = [
         ("cpu".into(), milli(resources.cpu)),
         ("memory".into(), milli(resources.memory)),
         ("pods".into(), i64::from(resources.pods) * 1000),
-    ])
+    ];
+    let extended = resources.extended.iter();
+    let extended =
+        extended.map(|(name, amount)| (name.as_str().into(), amount.saturating_mul(1000)));
+    usual.into_iter().chain(extended).collect()
 }
 
 /// The conversion from float saturates.
