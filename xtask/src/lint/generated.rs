@@ -1,5 +1,9 @@
 //! Checks generated files in the repository: they must be the current output of their
-//! command.
+//! command, or of the module that writes them.
+
+mod page;
+mod scenarios;
+mod sdk;
 
 use std::fs;
 
@@ -19,9 +23,16 @@ const GENERATED: [Generated; 1] = [(
 /// Compares the files, or with `fix` writes them.
 pub fn check(fix: bool) -> anyhow::Result<()> {
     let mut stale = Vec::new();
+    let root = workspace::root();
+    let mut files = vec![
+        (scenarios::PAGE, scenarios::page(&root)?),
+        (sdk::PAGE, sdk::page(&root)?),
+    ];
     for (file, arguments) in GENERATED {
-        let path = workspace::root().join(file);
-        let content = output(workspace::cargo().args(arguments))? + "\n";
+        files.push((file, output(workspace::cargo().args(arguments))? + "\n"));
+    }
+    for (file, content) in files {
+        let path = root.join(file);
         if fs::read_to_string(&path).is_ok_and(|present| present == content) {
             continue;
         }

@@ -6,6 +6,7 @@
 
 mod drains;
 mod leaders;
+mod reference;
 mod removals;
 mod run;
 mod scenario;
