@@ -15,22 +15,31 @@ use serde_json::Value;
 const PRELUDE: &str = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
 
 #[test]
-fn every_command_of_the_operators_guide_works() -> anyhow::Result<()> {
+fn every_command_of_the_operators_guide_and_of_operations_works() -> anyhow::Result<()> {
     let cluster = Cluster::start(ClusterOptions::default())?;
     cluster.create_node("node-a")?;
-    run("docs/operators.md", Some(&cluster), None)
+    run(
+        &["docs/operators.md", "docs/operations.md"],
+        Some(&cluster),
+        None,
+    )
+}
+
+#[test]
+fn the_policy_of_the_reference_works() -> anyhow::Result<()> {
+    run(&["docs/sdk.md"], None, None)
 }
 
 #[test]
 fn every_command_of_the_policy_authors_guide_works() -> anyhow::Result<()> {
-    run("docs/policy-authors.md", None, None)
+    run(&["docs/policy-authors.md"], None, None)
 }
 
 /// The commands of this page concern the repository, so they run in its root.
 #[test]
 fn every_command_of_the_development_page_works() -> anyhow::Result<()> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    run("docs/development.md", None, Some(&repository))
+    run(&["docs/development.md"], None, Some(&repository))
 }
 
 /// The README's commands are what CI runs: it must have no other shell block.
@@ -153,14 +162,19 @@ fn collect_fields(value: &Value, fields: &mut BTreeSet<String>) {
     }
 }
 
-/// Runs a page's script, in an empty folder unless another is given.
-fn run(page: &str, cluster: Option<&Cluster>, place: Option<&Path>) -> anyhow::Result<()> {
+/// Runs the scripts of pages one after the other, in an empty folder unless another is
+/// given.
+fn run(pages: &[&str], cluster: Option<&Cluster>, place: Option<&Path>) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let place = place.unwrap_or(folder.path());
-    let script = PRELUDE.to_owned() + &script(&read(page)?);
-    anyhow::ensure!(script.len() > PRELUDE.len(), "{page} has no sh block");
+    let mut text = PRELUDE.to_owned();
+    for page in pages {
+        let commands = script(&read(page)?);
+        anyhow::ensure!(!commands.is_empty(), "{page} has no sh block");
+        text += &commands;
+    }
     let mut shell = Command::new("bash");
-    shell.arg("-c").arg(&script).current_dir(place);
+    shell.arg("-c").arg(&text).current_dir(place);
     shell.env("TMPDIR", folder.path());
     shell.env("XDG_STATE_HOME", folder.path().join("state"));
     shell.env("PATH", path(cluster.is_some())?);
@@ -173,7 +187,8 @@ fn run(page: &str, cluster: Option<&Cluster>, place: Option<&Path>) -> anyhow::R
     let status = shell.status()?;
     anyhow::ensure!(
         status.success(),
-        "{page}: {status}\n{}",
+        "{}: {status}\n{}",
+        pages.join(", "),
         fs::read_to_string(&output)?
     );
     Ok(())
