@@ -149,7 +149,9 @@ fn a_pod_of_more_terms_than_are_judged_is_named_and_its_node_stays() {
     let [owner, mut pending] = workload("wide", "1", "");
     pending["spec"]["nodeName"].take();
     pending["spec"]["affinity"] = many_terms;
-    pending["status"] = json!({"phase": "Pending"});
+    let unschedulable =
+        json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable"});
+    pending["status"] = json!({"phase": "Pending", "conditions": [unschedulable]});
     items.extend([owner, pending]);
     let workshop = Workshop::new();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
@@ -159,8 +161,8 @@ fn a_pod_of_more_terms_than_are_judged_is_named_and_its_node_stays() {
     let text = workshop.succeed(&PLAN);
     let reason = "the pod has more than 32 terms of pod affinity or spread: it can't be judged";
     for expected in [
-        &format!("shop/wide-7f: {reason}"),
-        &format!("crowded: NoPlaceToMovePods: shop/many-7f: {reason}"),
+        reason,
+        "crowded: NoPlaceToMovePods: pod shop/many-7f of ReplicaSet many",
     ] {
         assert!(text.contains(expected), "no {expected:?} in:\n{text}");
     }
