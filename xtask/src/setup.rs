@@ -1,5 +1,6 @@
 //! `cargo xtask setup`: installs what building and testing need besides a Rust toolchain.
 
+mod browser;
 mod cloud;
 mod cluster;
 pub mod deny;
@@ -9,7 +10,7 @@ mod wasm;
 use clap::ValueEnum;
 
 /// Installs what is missing: the WebAssembly target, a Kubernetes control plane,
-/// an AWS to test against, cargo-deny
+/// an AWS to test against, a browser, cargo-deny
 ///
 /// The other commands do this by themselves. The control plane is built from
 /// the Go module in tests/cluster, which takes about 5 minutes the first time;
@@ -31,6 +32,8 @@ enum What {
     Cluster,
     /// moto and the AWS command line, for the tests
     Cloud,
+    /// Chromium and chromedriver, for the tests of reports
+    Browser,
     /// cargo-deny, for lint and its tests
     Lint,
     /// All of these
@@ -47,6 +50,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wanted(What::Cloud) {
         cloud()?;
+    }
+    if wanted(What::Browser) {
+        browser()?;
     }
     if wanted(What::Lint) {
         deny()?;
@@ -67,6 +73,11 @@ pub fn cluster() -> anyhow::Result<()> {
 /// Ensures that an AWS for tests can be started.
 pub fn cloud() -> anyhow::Result<()> {
     cloud::install_if_missing()
+}
+
+/// Ensures that reports can be opened in a browser.
+pub fn browser() -> anyhow::Result<()> {
+    browser::install_if_missing()
 }
 
 /// Ensures that cargo-deny can be run.

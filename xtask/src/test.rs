@@ -24,6 +24,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     setup::wasm()?;
     setup::cluster()?;
     setup::cloud()?;
+    setup::browser()?;
     setup::deny()?;
     let start = Instant::now();
     let mut child = workspace::cargo()

@@ -4,16 +4,19 @@
 use std::fmt::Write as _;
 
 use crate::html::Text;
-use crate::text::figure;
+use crate::text::{abbreviated, figure};
 
 /// Size of the SVG's coordinate system.
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 200.0;
 
-/// Maximum number of rows of labels of marks.
-const LABEL_ROWS: usize = 5;
-/// Width of a label's character, in percent of the chart's.
-const CHARACTER_WIDTH: f64 = 0.8;
+/// Maximum number of rows of numbers of marks.
+const NUMBER_ROWS: usize = 6;
+/// Width of a mark's number on a narrow screen, in percent of the chart's.
+const NUMBER_WIDTH: f64 = 6.0;
+/// A label of the time axis from this place on, in percent, ends there. Others have it in
+/// their middle.
+const LAST_LABEL: f64 = 92.0;
 /// Candidate distances of marks on the time axis, in minutes.
 const TIME_STEPS: [f64; 16] = [
     1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 180.0, 240.0, 360.0, 720.0, 1440.0, 2880.0,
@@ -46,8 +49,35 @@ pub struct Curve<'a> {
     pub colour: usize,
     /// Style.
     pub style: Style,
+    /// How its line is dashed: 0 not at all, then 1 and 2. So curves that run over each
+    /// other remain visible.
+    pub dash: usize,
     /// A value for each of the chart's minutes.
     pub values: Vec<f64>,
+}
+
+impl Curve<'_> {
+    /// Returns the curve with a dashed line, differently for each number.
+    pub fn dashed(self, number: usize) -> Self {
+        Self {
+            dash: number % 3,
+            ..self
+        }
+    }
+
+    /// Returns the CSS classes of its colour, style and dashes.
+    fn class(&self) -> String {
+        let style = match self.style {
+            Style::Backdrop | Style::WideSteps => " wide",
+            Style::Stack => " filled",
+            Style::Line | Style::Steps | Style::Area => "",
+        };
+        let dash = match self.dash {
+            0 => String::new(),
+            dash => format!(" d{dash}"),
+        };
+        format!("c{}{style}{dash}", self.colour)
+    }
 }
 
 /// How a curve is drawn.
@@ -55,24 +85,21 @@ pub struct Curve<'a> {
 pub enum Style {
     /// Straight lines between points.
     Line,
-    /// Constant until the next point.
-    Steps,
-    /// Constant until the next point, dashed.
-    DashedSteps,
     /// Straight lines between points, filled below.
     Area,
+    /// As `Area`, with a wide and pale line, which a curve on it does not hide.
+    Backdrop,
+    /// Constant until the next point.
+    Steps,
+    /// As `Steps`, with a wide and pale line, which a curve on it does not hide.
+    WideSteps,
     /// Constant until the next point, filled, on top of the stacked curves before it.
     Stack,
 }
 
 impl Style {
     fn is_level(self) -> bool {
-        matches!(self, Self::Steps | Self::DashedSteps | Self::Stack)
-    }
-
-    /// Returns the CSS class of the style, if it has one.
-    fn class(self) -> &'static str {
-        if self == Self::DashedSteps { " d" } else { "" }
+        matches!(self, Self::Steps | Self::WideSteps | Self::Stack)
     }
 }
 
@@ -85,22 +112,35 @@ pub struct Mark {
     pub label: String,
 }
 
+/// Renders what the numbers of marks stand for. Empty without marks.
+pub fn list(marks: &[Mark]) -> String {
+    if marks.is_empty() {
+        return String::new();
+    }
+    let entry = |mark: &Mark| format!("<li>{}</li>", Text(&mark.label));
+    let entries: String = marks.iter().map(entry).collect();
+    format!("<ol class=marks>{entries}</ol>\n")
+}
+
 impl Chart<'_> {
-    /// Renders the chart as a `figure` element.
+    /// Renders the chart as a `figure` element. A chart of zeros has no plot.
     pub fn html(&self) -> String {
+        let title = format!(
+            "<figcaption><b>{}</b> <span class=unit>{}</span></figcaption>\n",
+            Text(self.title),
+            Text(self.unit)
+        );
+        if self.largest() <= 0.0 {
+            return format!("<figure>{title}<p class=none>0 throughout the run</p></figure>\n");
+        }
         let step = self.value_step();
         let top = self.top(step);
-        let mut html = format!(
-            "<figure><figcaption><b>{}</b> <span class=unit>{}</span>{}</figcaption>\n",
-            Text(self.title),
-            Text(self.unit),
-            self.legend()
-        );
+        let mut html = format!("<figure>{title}<p class=keys>{}</p>\n", self.legend());
         html += "<div class=plot>";
         html += &self.value_labels(step, top);
         html += "<div class=area>";
         html += &self.svg(step, top);
-        html += &self.mark_labels();
+        html += &self.mark_numbers();
         html += "</div>";
         html += &self.time_labels();
         html += "</div>";
@@ -110,9 +150,8 @@ impl Chart<'_> {
 
     fn legend(&self) -> String {
         let entry = |curve: &Curve<'_>| {
-            let dashed = curve.style.class();
-            let (colour, name) = (curve.colour, Text(curve.name));
-            format!("<span class=\"key c{colour}{dashed}\">{name}</span>")
+            let (class, name) = (curve.class(), Text(curve.name));
+            format!("<span class=\"key {class}\">{name}</span>")
         };
         let level = self.level.map_or_else(String::new, |(_, name)| {
             format!("<span class=\"key level\">{}</span>", Text(name))
@@ -120,13 +159,12 @@ impl Chart<'_> {
         self.curves.iter().map(entry).collect::<String>() + &level
     }
 
-    /// Returns the largest value shown, or 1 if all values are zero.
+    /// Returns the largest value shown.
     fn largest(&self) -> f64 {
         let values = self.curves.iter().flat_map(|curve| &curve.values);
         let level = self.level.map_or(0.0, |level| level.0);
         let largest = values.fold(level, |largest, value| largest.max(*value));
-        let largest = self.stacked().fold(largest, f64::max);
-        if largest > 0.0 { largest } else { 1.0 }
+        self.stacked().fold(largest, f64::max)
     }
 
     /// Returns the heights of the stack.
@@ -139,7 +177,8 @@ impl Chart<'_> {
         (0..self.minutes.len()).map(stack)
     }
 
-    /// Returns the distance of marks on the value axis: 1, 2 or 5 times a power of ten.
+    /// Returns the distance of marks on the value axis: 1, 2 or 5 times a power of ten; a
+    /// whole number if the curves are counts.
     fn value_step(&self) -> f64 {
         let wanted = self.largest() / 4.0;
         let mut power = 1e-9;
@@ -148,7 +187,9 @@ impl Chart<'_> {
         }
         let factors = [1.0, 2.0, 5.0, 10.0];
         let factor = factors.into_iter().find(|factor| factor * power >= wanted);
-        factor.unwrap_or(10.0) * power
+        let step = factor.unwrap_or(10.0) * power;
+        let are_counts = self.curves.iter().any(|curve| curve.style.is_level());
+        if are_counts { step.max(1.0) } else { step }
     }
 
     /// Returns the upper end of the value axis.
@@ -163,7 +204,7 @@ impl Chart<'_> {
             let _ = write!(
                 html,
                 "<i style=\"bottom:{place:.2}%\">{}</i>",
-                figure(value)
+                abbreviated(value)
             );
         }
         html + "</div>"
@@ -185,35 +226,34 @@ impl Chart<'_> {
         let mut html = String::from("<div class=times>");
         for at in self.time_marks() {
             let place = 100.0 * at / self.length;
-            let _ = write!(html, "<i style=\"left:{place:.2}%\">{}</i>", clock(at));
+            let last = if place > LAST_LABEL {
+                " class=last"
+            } else {
+                ""
+            };
+            let text = clock(at);
+            let _ = write!(html, "<i{last} style=\"left:{place:.2}%\">{text}</i>");
         }
         html + "</div>"
     }
 
-    /// Renders the labels of the marks, below each other where they would overlap.
-    fn mark_labels(&self) -> String {
-        // Beginning and end of the labels in each row.
-        let mut rows: [Vec<(f64, f64)>; LABEL_ROWS] = Default::default();
-        let label = |mark: &Mark| {
+    /// Renders the numbers of the marks, below each other where they would overlap.
+    fn mark_numbers(&self) -> String {
+        // Places of the numbers in each row.
+        let mut rows: [Vec<f64>; NUMBER_ROWS] = Default::default();
+        let number = |(index, mark): (usize, &Mark)| {
             let place = 100.0 * mark.minutes / self.length;
-            let width = CHARACTER_WIDTH * mark.label.chars().count() as f64;
-            let (side, begin) = match place > 60.0 {
-                true => (" class=left", place - width),
-                false => ("", place),
+            let is_free = |row: &Vec<f64>| {
+                let mut near = row.iter().map(|other| (other - place).abs());
+                near.all(|distance| distance >= NUMBER_WIDTH)
             };
-            let end = begin + width;
-            let is_free =
-                |row: &Vec<(f64, f64)>| row.iter().all(|label| label.1 < begin || label.0 > end);
-            let row = rows.iter().position(is_free).unwrap_or(LABEL_ROWS - 1);
-            rows[row].push((begin, end));
-            let top = match row {
-                0 => String::new(),
-                row => format!(";top:{row}rem"),
-            };
-            let text = Text(&mark.label);
-            format!("<u{side} style=\"left:{place:.2}%{top}\">{text}</u>")
+            let row = rows.iter().position(is_free).unwrap_or(NUMBER_ROWS - 1);
+            rows[row].push(place);
+            let top = 1.15 * row as f64;
+            let number = index + 1;
+            format!("<u style=\"left:{place:.2}%;top:{top:.2}rem\">{number}</u>")
         };
-        self.marks.iter().map(label).collect()
+        self.marks.iter().enumerate().map(number).collect()
     }
 
     fn svg(&self, step: f64, top: f64) -> String {
@@ -267,7 +307,7 @@ impl Chart<'_> {
         }
         let colour = curve.colour;
         let fill = match curve.style {
-            Style::Area => {
+            Style::Area | Style::Backdrop => {
                 let end = self.minutes.last().map_or(0.0, |at| self.across(*at));
                 format!(
                     "<path class=\"fill c{colour}\" d=\"{line}L{end:.1} {HEIGHT}L0 {HEIGHT}Z\"/>"
@@ -275,8 +315,8 @@ impl Chart<'_> {
             }
             _ => String::new(),
         };
-        let dashed = curve.style.class();
-        format!("{fill}<path class=\"line c{colour}{dashed}\" d=\"{line}\"/>")
+        let class = curve.class();
+        format!("{fill}<path class=\"line {class}\" d=\"{line}\"/>")
     }
 
     /// Renders a layer of the stack on top of `base`, and adds its values to `base`.

@@ -4,18 +4,49 @@ use flyball_simulation::{NodeSummary, RemovalSummary, Summary};
 
 use crate::text::{count, share};
 
-/// Headings of the [`cells`], except for the first column, which the
-/// table adds.
-pub const COLUMNS: [&str; 8] = [
-    "requests lost",
-    "share of load lost",
-    "above target",
-    "replica-hours",
-    "changes",
-    "biggest swing",
-    "most replicas",
-    "p95 utilization",
-];
+/// A column of a table of figures.
+#[derive(Clone, Copy, Debug)]
+pub struct Column<'a> {
+    /// Heading, in lower case.
+    pub heading: &'a str,
+    /// What its cells mean, as a phrase.
+    pub meaning: &'a str,
+}
+
+/// Creates columns from their headings and meanings.
+pub(crate) const fn columns<'a, const N: usize>(of: [(&'a str, &'a str); N]) -> [Column<'a>; N] {
+    let mut columns = [Column {
+        heading: "",
+        meaning: "",
+    }; N];
+    let mut index = 0;
+    while index < N {
+        (columns[index].heading, columns[index].meaning) = of[index];
+        index += 1;
+    }
+    columns
+}
+
+/// Columns of the [`cells`], except for the first column, which the table adds.
+pub const COLUMNS: [Column<'static>; 8] = columns([
+    ("requests lost", "requests that no pod could serve"),
+    ("share lost", "requests lost as a part of all requests"),
+    (
+        "above target",
+        "time with a cpu usage more than a tenth above its target, summed over workloads",
+    ),
+    ("replica-hours", "replicas times hours"),
+    ("changes", "changes of spec.replicas"),
+    (
+        "biggest swing",
+        "the largest change of spec.replicas, in replicas",
+    ),
+    ("most pods", "the maximum of spec.replicas"),
+    (
+        "p95 cpu",
+        "95th percentile of the cpu usage over time, in percent of the request",
+    ),
+]);
 
 /// Formats the figures.
 #[must_use]
@@ -35,16 +66,21 @@ pub fn cells(summary: &Summary) -> [String; 8] {
     ]
 }
 
-/// Headings of the [`node_cells`], except for the first column, which the
-/// table adds.
-pub const NODE_COLUMNS: [&str; 6] = [
-    "most nodes",
-    "node-hours",
-    "cost",
-    "orders",
-    "most pending",
-    "pods waited",
-];
+/// Columns of the [`node_cells`], except for the first column, which the table adds.
+pub const NODE_COLUMNS: [Column<'static>; 6] = columns([
+    ("most nodes", "the largest number of Ready nodes"),
+    ("node-hours", "hours of instances that are paid"),
+    ("cost", "their cost, in the unit of the prices"),
+    ("orders", "orders that the cloud accepted"),
+    (
+        "most pending",
+        "the largest number of pods that waited for a node at one time",
+    ),
+    (
+        "pods waited",
+        "time that pods waited for nodes, summed over pods",
+    ),
+]);
 
 /// Formats the figures.
 #[must_use]
@@ -61,15 +97,24 @@ pub fn node_cells(summary: &NodeSummary) -> [String; 6] {
     ]
 }
 
-/// Headings of the [`removal_cells`], except for the first column, which the table adds.
-pub const REMOVAL_COLUMNS: [&str; 6] = [
-    "nodes removed",
-    "pods moved per node",
-    "evictions per hour",
-    "drains taken back",
-    "pending after a drain",
-    "pods lost",
-];
+/// Columns of the [`removal_cells`], except for the first column, which the table adds.
+pub const REMOVAL_COLUMNS: [Column<'static>; 6] = columns([
+    ("nodes removed", "nodes that were drained and removed"),
+    (
+        "pods moved per node",
+        "evicted pods for each removed node, on average",
+    ),
+    ("evictions per hour", "evictions per hour of the run"),
+    (
+        "drains taken back",
+        "drains that were ended without a removal",
+    ),
+    (
+        "pending after a drain",
+        "evicted pods that then fitted on no node",
+    ),
+    ("pods lost", "pods that ended with a removed node"),
+]);
 
 /// Formats the figures.
 #[must_use]

@@ -47,14 +47,27 @@ pub(crate) fn figure(value: f64) -> String {
     }
 }
 
+/// Formats a value of an axis in a few characters: `1500`, `20k`, `1.5M`.
+pub(crate) fn abbreviated(value: f64) -> String {
+    let (size, unit) = match value.abs() {
+        size if size >= 1e9 => (1e9, "G"),
+        size if size >= 1e6 => (1e6, "M"),
+        size if size >= 1e4 => (1e3, "k"),
+        _ => (1.0, ""),
+    };
+    figure(value / size) + unit
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{count, figure, share};
+    use super::{abbreviated, count, figure, share};
 
     #[test]
     fn numbers_are_as_long_as_they_need_to_be() {
         let figures = [0.0, 1.0, 100.0, 1234.5, 0.1234, 12.34, -0.0001].map(figure);
         assert_eq!(figures, ["0", "1", "100", "1234", "0.123", "12.3", "0"]);
+        let figures = [0.5, 1500.0, 20_000.0, 1.5e6, 2e9].map(abbreviated);
+        assert_eq!(figures, ["0.5", "1500", "20k", "1.5M", "2G"]);
         assert_eq!(count(12_345.6), "12346");
         assert_eq!(count(1_234_567.0), "1.23 M");
         assert_eq!(share(1.0, 8.0), "12.50%");

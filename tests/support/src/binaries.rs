@@ -5,8 +5,10 @@
 //! named after that module's content. The directory is created by a rename: if it exists,
 //! it is complete.
 //!
-//! The cloud is Python ([`cloud`]), installed by `cargo xtask setup cloud`.
+//! The cloud is Python ([`cloud`]), installed by `cargo xtask setup cloud`. The browser
+//! ([`browser`]) is a package of the system, installed by `cargo xtask setup browser`.
 
+pub mod browser;
 pub mod cloud;
 
 use std::path::{Path, PathBuf};

@@ -211,7 +211,7 @@ const MAX_ROWS: usize = 20;
 /// Returns a table of figures.
 fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> Table {
     let first = first.to_uppercase();
-    let headings = figures::COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
+    let headings = figures::COLUMNS.map(|column| format!(">{}", column.heading.to_uppercase()));
     let headings: Vec<&str> = std::iter::once(first.as_str())
         .chain(headings.iter().map(String::as_str))
         .collect();

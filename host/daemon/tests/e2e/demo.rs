@@ -84,7 +84,7 @@ fn check_report(report: &str) {
         "Load",
         "Replicas",
         "Utilization",
-        "Unserved load",
+        "Requests lost",
         "Nodes",
         "Cost",
     ] {
@@ -92,7 +92,7 @@ fn check_report(report: &str) {
         assert!(report.contains(&title), "no chart {chart:?} in the report");
     }
     let curves = "load capacity served demand ready replicas desired utilization target \
-                  unserved on-demand spot ordered pending cost";
+                  on-demand spot ordered pending cost";
     for curve in curves.split_whitespace() {
         let key = format!("\">{curve}</span>");
         assert!(report.contains(&key), "no curve {curve:?} in the report");
@@ -101,8 +101,8 @@ fn check_report(report: &str) {
         let digest = flyball_sandbox::digest(component);
         digest["sha256:".len()..][..12].to_owned()
     };
-    let policy = format!(">hpa {}</u>", digest(flyball_policies::PREDICTIVE));
-    let expander = format!(">least-waste {}: +", digest(flyball_policies::CHEAPEST));
+    let policy = format!(" hpa {}</li>", digest(flyball_policies::PREDICTIVE));
+    let expander = format!(" least-waste {}: +", digest(flyball_policies::CHEAPEST));
     for mark in [policy, expander] {
         assert!(
             report.contains("<path class=mark") && report.contains(&mark),

@@ -4,6 +4,7 @@
 
 mod authoring;
 mod broken_versions;
+mod browser;
 mod cli;
 mod crash_points;
 mod daemon;
@@ -31,6 +32,7 @@ mod proxy;
 mod real_cluster;
 mod records;
 mod removals;
+mod report;
 mod restart;
 mod simulate;
 mod slow_api;

@@ -4,9 +4,9 @@ use flyball_decision::policy::PolicyVersion;
 
 use super::plots::{self, View};
 use super::{node_decisions, nodes};
-use crate::chart::Mark;
-use crate::figures;
-use crate::html::{Text, table};
+use crate::chart::{self, Mark};
+use crate::figures::{self, Column, columns};
+use crate::html::{self, Text, legend, sentences};
 use flyball_simulation::Decision;
 use flyball_simulation::Run;
 use flyball_simulation::Summary;
@@ -64,6 +64,7 @@ fn one(run: &Run) -> String {
     html += &policies(run);
     let total = View::total(run);
     html += &format!("<h2>{}</h2>\n", Text(&total.title));
+    html += &chart::list(&marks);
     html += &plots::of_run(&total, run, views, &marks);
     html += &nodes::of_run(run, views);
     if !chosen.is_empty() && chosen.len() < run.workloads.len() {
@@ -80,7 +81,7 @@ fn one(run: &Run) -> String {
     if run.workloads.len() > 1 {
         html += "<details><summary>Figures of each workload</summary>\n";
         let rows: Vec<_> = run.workload_summaries().map(|row| cells(&row)).collect();
-        html += &table(&headings("workload"), &rows, 1);
+        html += &html::figures(&after("workload", &figures::COLUMNS), &rows, 1);
         html += "</details>\n";
     }
     html
@@ -104,8 +105,13 @@ fn several(runs: &[Run]) -> String {
     html
 }
 
-fn headings(first: &'static str) -> Vec<&'static str> {
-    [&[first], figures::COLUMNS.as_slice()].concat()
+/// Returns these columns after one that names the rows.
+pub(super) fn after<'a>(first: &'a str, columns: &[Column<'a>]) -> Vec<Column<'a>> {
+    let first = Column {
+        heading: first,
+        meaning: "",
+    };
+    [&[first], columns].concat()
 }
 
 fn cells(summary: &Summary) -> Vec<String> {
@@ -117,8 +123,33 @@ fn cells(summary: &Summary) -> Vec<String> {
 
 fn summary(runs: &[Run]) -> String {
     let rows: Vec<_> = runs.iter().map(|run| cells(&run.summary())).collect();
-    table(&headings("run"), &rows, 1)
+    html::figures(&after("run", &figures::COLUMNS), &rows, 1) + &legend(&figures::COLUMNS)
 }
+
+/// Columns of the table of policies.
+const POLICIES: [Column<'static>; 6] = columns([
+    ("policy", "name, and the start of the digest of its file"),
+    ("version", "version that the policy states"),
+    ("first", "time of its first answer since the start"),
+    ("last", "time of its last answer since the start"),
+    ("answers", "answers that the host took"),
+    ("failures", "decisions without a usable answer"),
+]);
+
+/// Columns of the table of decisions; the object only if there are several workloads.
+const DECISIONS: [Column<'static>; 5] = columns([
+    ("time", "time since the start"),
+    ("object", "name of the ReplicaAutoscaler"),
+    (
+        "replicas",
+        "spec.replicas before and after; hold: the policies made no proposal",
+    ),
+    ("policy", "policies that were asked"),
+    (
+        "reason",
+        "code and sentence of the policy that prevailed, then what the guardrails changed",
+    ),
+]);
 
 /// Renders which policies decided, and when they changed.
 fn policies(run: &Run) -> String {
@@ -139,8 +170,7 @@ fn policies(run: &Run) -> String {
         .flat_map(|nodes| &nodes.journal.uses.versions);
     let versions = run.journal.uses.versions.iter().chain(expanders);
     let rows: Vec<_> = versions.map(row).collect();
-    let columns = ["policy", "version", "first", "last", "answers", "failures"];
-    let mut html = table(&columns, &rows, 2);
+    let mut html = html::figures(&POLICIES, &rows, 2) + &legend(&POLICIES);
     for unread in run.journal.unread_metrics() {
         html += &format!("<p class=bad>{}</p>\n", Text(&unread));
     }
@@ -168,7 +198,12 @@ fn marks(run: &Run) -> Vec<Mark> {
     changes
         .map(|change| Mark {
             minutes: run.since_start(change.at) as f64 / 60_000.0,
-            label: format!("{} {}", change.to.name, change.to.short_digest()),
+            label: format!(
+                "{} {} {}",
+                elapsed_text(run.since_start(change.at)),
+                change.to.name,
+                change.to.short_digest()
+            ),
         })
         .collect()
 }
@@ -194,11 +229,11 @@ fn decisions(run: &Run) -> String {
         cells
     };
     let rows: Vec<_> = kept.iter().rev().map(row).collect();
-    let columns: &[&str] = match several {
-        true => &["time", "object", "replicas", "policy", "reason"],
-        false => &["time", "replicas", "policy", "reason"],
-    };
-    html += &table(columns, &rows, columns.len());
+    let columns = DECISIONS.iter();
+    let columns = columns.filter(|column| several || column.heading != "object");
+    let columns: Vec<Column<'_>> = columns.copied().collect();
+    html += &sentences(&columns, &rows);
+    html += &legend(&columns);
     html
 }
 

@@ -2,7 +2,8 @@
 
 use crate::document::{Block, Cell, Note, Table, Tone};
 
-use crate::html::{Text, table};
+use crate::figures::Column;
+use crate::html::{Text, figures};
 
 /// Renders blocks one after the other; consecutive notes become lists.
 pub fn html(blocks: &[Block]) -> String {
@@ -57,14 +58,34 @@ fn line(note: &Note) -> String {
     }
 }
 
+/// A column of marks without a heading becomes part of the next one, which names the row.
 fn of_table(of: &Table) -> String {
-    let headings: Vec<&str> = of.headings.iter().map(String::as_str).collect();
-    let cell = |Cell { text, tone }: &Cell| match tone {
+    let marks = usize::from(of.headings.first().is_some_and(String::is_empty));
+    let columns = of.headings.iter().skip(marks);
+    let columns: Vec<Column<'_>> = columns
+        .map(|heading| Column {
+            heading,
+            meaning: "",
+        })
+        .collect();
+    let row = |row: &Vec<Cell>| {
+        let (marks, cells) = row.split_at(marks.min(row.len()));
+        let mut cells: Vec<String> = cells.iter().map(of_cell).collect();
+        if let (Some(mark), Some(first)) = (marks.first(), cells.first_mut())
+            && !mark.text.is_empty()
+        {
+            *first = format!("{} {first}", of_cell(mark));
+        }
+        cells
+    };
+    let rows: Vec<Vec<String>> = of.rows.iter().map(row).collect();
+    figures(&columns, &rows, of.numbers.saturating_sub(marks))
+}
+
+fn of_cell(Cell { text, tone }: &Cell) -> String {
+    match tone {
         Tone::Good => format!("<b>{}</b>", Text(text)),
         Tone::Bad | Tone::Failing => format!("<span class=bad>{}</span>", Text(text)),
         _ => Text(text).to_string(),
-    };
-    let rows = of.rows.iter();
-    let rows: Vec<Vec<String>> = rows.map(|row| row.iter().map(cell).collect()).collect();
-    table(&headings, &rows, of.numbers)
+    }
 }

@@ -1,11 +1,13 @@
 //! The nodes of a run: charts and figures.
 
+use super::body;
 use super::plots::{self, Rows, curve};
-use crate::chart::{Chart, Mark, Style};
-use crate::figures;
-use crate::html::{Text, table};
+use crate::chart::{self, Chart, Mark, Style};
+use crate::figures::{self, Column, columns};
+use crate::html::{self, Text, legend};
 use crate::text::figure;
 use flyball_simulation::Fleet;
+use flyball_simulation::time::elapsed_text;
 use flyball_simulation::{NodesRun, Run};
 
 /// Maximum number of orders marked in the charts: more would hide the curves.
@@ -13,6 +15,20 @@ const MAX_MARKS: usize = 12;
 
 /// Number of curves besides those of the groups.
 const OTHER_CURVES: usize = 3;
+
+/// Columns of the table of node groups.
+const GROUPS: [Column<'static>; 7] = columns([
+    ("node group", "name of the group"),
+    ("size", "its minimum and maximum, in nodes"),
+    ("price per hour", "price of one node"),
+    (
+        "Ready, start → end",
+        "Ready nodes at the start and at the end of the run",
+    ),
+    ("most", "the largest number of Ready nodes"),
+    ("node-hours", "hours of instances that are paid"),
+    ("cost", "their cost, in the unit of the prices"),
+]);
 
 /// Renders the nodes of one run. Empty if it has none.
 pub fn of_run(run: &Run, views: usize) -> String {
@@ -26,6 +42,7 @@ pub fn of_run(run: &Run, views: usize) -> String {
     let points = plots::points(views, fleet.groups.len() + OTHER_CURVES);
     let rows = Rows::new(&fleet.at_ms, run, points);
     let marks = marks(run, nodes);
+    html += &chart::list(&marks);
     for chart in charts(fleet, &rows, &marks) {
         html += &chart.html();
     }
@@ -38,9 +55,9 @@ fn charts<'a>(fleet: &'a Fleet, rows: &'a Rows, marks: &'a [Mark]) -> Vec<Chart<
         curve(&group.name, colour, Style::Stack, rows.last(&group.ready))
     });
     let ordered = rows.last(&fleet.ordered());
-    let ordered = curve("ordered", 0, Style::DashedSteps, ordered);
+    let ordered = curve("ordered", 0, Style::Steps, ordered).dashed(1);
     let pending = rows.most(&fleet.pending);
-    let pending = vec![curve("pending", 3, Style::Area, pending)];
+    let pending = vec![curve("pending", 3, Style::Stack, pending)];
     let mut charts = vec![
         rows.chart(
             ("Nodes", "Ready, and ordered in all"),
@@ -48,7 +65,7 @@ fn charts<'a>(fleet: &'a Fleet, rows: &'a Rows, marks: &'a [Mark]) -> Vec<Chart<
             None,
             marks,
         ),
-        rows.chart(("Pending pods", "wait for a node"), pending, None, marks),
+        rows.chart(("Pending pods", "waiting for a node"), pending, None, marks),
     ];
     if fleet.has_prices() {
         let cost = rows.mean(&fleet.cost_per_hour);
@@ -76,7 +93,11 @@ fn marks(run: &Run, nodes: &NodesRun) -> Vec<Mark> {
         });
         Mark {
             minutes: run.since_start(record.at) as f64 / 60_000.0,
-            label: expander.unwrap_or_default() + &orders.join(", "),
+            label: format!(
+                "{} {}",
+                elapsed_text(run.since_start(record.at)),
+                expander.unwrap_or_default() + &orders.join(", ")
+            ),
         }
     });
     let marks: Vec<Mark> = marks.collect();
@@ -103,16 +124,7 @@ fn groups(fleet: &Fleet) -> String {
         ]
     };
     let rows: Vec<_> = fleet.groups.iter().map(row).collect();
-    let columns = [
-        "node group",
-        "size",
-        "price per hour",
-        "Ready, start → end",
-        "most",
-        "node-hours",
-        "cost",
-    ];
-    table(&columns, &rows, 1)
+    html::figures(&GROUPS, &rows, 1) + &legend(&GROUPS)
 }
 
 /// Renders a table of the removals of each run. Empty if scale-down is off in all of them.
@@ -127,8 +139,8 @@ fn removals(runs: &[(&Run, &NodesRun)]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let columns = [&["run"], figures::REMOVAL_COLUMNS.as_slice()].concat();
-    table(&columns, &rows, 1)
+    let columns = body::after("run", &figures::REMOVAL_COLUMNS);
+    html::figures(&columns, &rows, 1) + &legend(&figures::REMOVAL_COLUMNS)
 }
 
 /// Renders the nodes of several runs in common charts. Empty if they have none.
@@ -151,8 +163,9 @@ pub fn of_runs(runs: &[Run]) -> String {
         )
     };
     let figures: Vec<Vec<String>> = with_nodes.iter().filter_map(cells).collect();
-    let columns = [&["run"], figures::NODE_COLUMNS.as_slice()].concat();
-    html += &table(&columns, &figures, 1);
+    let columns = body::after("run", &figures::NODE_COLUMNS);
+    html += &html::figures(&columns, &figures, 1);
+    html += &legend(&figures::NODE_COLUMNS);
     html += &removals(&with_nodes);
     let points = plots::points(1, OTHER_CURVES * runs.len());
     let rows = Rows::new(&first.fleet.at_ms, run, points);
@@ -165,6 +178,7 @@ pub fn of_runs(runs: &[Run]) -> String {
                 style,
                 column(&rows, &nodes.fleet),
             )
+            .dashed(number)
         });
         curves.collect::<Vec<_>>()
     };
@@ -173,7 +187,7 @@ pub fn of_runs(runs: &[Run]) -> String {
     let cost = each(|rows, fleet| rows.mean(&fleet.cost_per_hour), Style::Line);
     let charts = [
         rows.chart(("Nodes", "Ready"), ready, None, &[]),
-        rows.chart(("Pending pods", "wait for a node"), pending, None, &[]),
+        rows.chart(("Pending pods", "waiting for a node"), pending, None, &[]),
         rows.chart(("Cost", "per hour"), cost, None, &[]),
     ];
     html + &charts.iter().map(Chart::html).collect::<String>()

@@ -140,6 +140,7 @@ pub(super) fn curve(name: &str, colour: usize, style: Style, values: Vec<f64>) -
         name,
         colour,
         style,
+        dash: 0,
         values,
     }
 }
@@ -155,30 +156,25 @@ pub fn of_run(view: &View, run: &Run, views: usize, marks: &[Mark]) -> String {
     let rows = Rows::new(&timeline.at_ms, run, points(views, CURVES));
     let target = view.target.map(|target| (target * 100.0, "target"));
     let load = vec![
-        curve("load", 0, Style::Area, rows.mean(&timeline.load)),
+        curve("load", 0, Style::Backdrop, rows.mean(&timeline.load)),
         curve("capacity", 2, Style::Line, rows.mean(&timeline.capacity)),
         curve("served", 1, Style::Line, rows.mean(&timeline.served)),
     ];
     let pods = vec![
-        curve("demand", 0, Style::Area, rows.mean(&timeline.demand)),
-        curve("ready", 2, Style::Steps, rows.last(&timeline.ready)),
+        curve("ready", 2, Style::Stack, rows.last(&timeline.ready)),
+        curve("desired", 4, Style::WideSteps, rows.last(&timeline.desired)),
         curve("replicas", 1, Style::Steps, rows.last(&timeline.replicas)),
-        curve(
-            "desired",
-            4,
-            Style::DashedSteps,
-            rows.last(&timeline.desired),
-        ),
+        curve("demand", 0, Style::Line, rows.mean(&timeline.demand)).dashed(1),
     ];
     let used = rows.percent(&timeline.utilization);
     let used = vec![curve("utilization", 1, Style::Line, used)];
     let unserved = rows.mean(&timeline.unserved);
-    let unserved = vec![curve("unserved", 3, Style::Area, unserved)];
+    let unserved = vec![curve("lost", 3, Style::Area, unserved)];
     [
         rows.chart(("Load", "requests/s"), load, None, marks),
         rows.chart(("Replicas", "pods"), pods, None, marks),
         rows.chart(("Utilization", "% of cpu request"), used, target, marks),
-        rows.chart(("Unserved load", "requests/s"), unserved, None, marks),
+        rows.chart(("Requests lost", "requests/s"), unserved, None, marks),
     ]
     .iter()
     .map(Chart::html)
@@ -195,14 +191,19 @@ pub fn of_runs(views: &[View], runs: &[Run]) -> String {
         let numbered = runs.iter().zip(views).enumerate();
         let curves = numbered.map(|(number, (run, view))| {
             let values = column(&rows, &view.timeline);
-            curve(&run.label, 1 + number % 7, style, values)
+            curve(&run.label, 1 + number % 7, style, values).dashed(number)
         });
         curves.collect::<Vec<_>>()
     };
     let capacity = each(|rows, timeline| rows.mean(&timeline.capacity), Style::Line);
-    let load = curve("load", 0, Style::Area, rows.mean(&first.timeline.load));
+    let load = curve("load", 0, Style::Backdrop, rows.mean(&first.timeline.load));
     let replicas = each(|rows, timeline| rows.last(&timeline.replicas), Style::Steps);
-    let demand = curve("demand", 0, Style::Area, rows.mean(&first.timeline.demand));
+    let demand = curve(
+        "demand",
+        0,
+        Style::Backdrop,
+        rows.mean(&first.timeline.demand),
+    );
     let used = each(
         |rows, timeline| rows.percent(&timeline.utilization),
         Style::Line,
@@ -224,7 +225,7 @@ pub fn of_runs(views: &[View], runs: &[Run]) -> String {
             &[],
         ),
         rows.chart(("Utilization", "% of cpu request"), used, target, &[]),
-        rows.chart(("Unserved load", "requests/s"), unserved, None, &[]),
+        rows.chart(("Requests lost", "requests/s"), unserved, None, &[]),
     ]
     .iter()
     .map(Chart::html)

@@ -1,6 +1,6 @@
 "use strict";
 // The values under the pointer. The page is complete without this.
-for (const figure of document.querySelectorAll("figure")) {
+for (const figure of document.querySelectorAll("figure:has(.area)")) {
   const area = figure.querySelector(".area");
   const data = JSON.parse(figure.querySelector("script").textContent);
   const cross = document.createElement("div");
@@ -22,8 +22,10 @@ for (const figure of document.querySelectorAll("figure")) {
     const time = (days ? days + "d " : "") + two(Math.floor(at % 1440 / 60)) + ":" + two(at % 60);
     tip.textContent = [time, ...data.curves.map(([name, values]) => name + " " + values[row])].join("\n");
     cross.style.left = place + "%";
-    tip.style.left = place + "%";
-    tip.style.transform = place > 70 ? "translateX(calc(-100% - 8px))" : "translateX(8px)";
     area.append(cross, tip);
+    // Beside the cross, and within the chart.
+    const at_px = box.width * place / 100;
+    const left = at_px + 8 + tip.offsetWidth > box.width ? at_px - 8 - tip.offsetWidth : at_px + 8;
+    tip.style.left = Math.max(0, left) + "px";
   });
 }

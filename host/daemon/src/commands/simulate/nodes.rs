@@ -49,7 +49,8 @@ fn hours(run: &Run) -> f64 {
 }
 
 fn print_compared(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
-    let headings = figures::NODE_COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
+    let headings =
+        figures::NODE_COLUMNS.map(|column| format!(">{}", column.heading.to_uppercase()));
     let headings: Vec<&str> = std::iter::once("POLICY")
         .chain(headings.iter().map(String::as_str))
         .collect();
@@ -68,7 +69,8 @@ fn print_compared(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
 }
 
 fn print_compared_removals(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
-    let headings = figures::REMOVAL_COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
+    let headings =
+        figures::REMOVAL_COLUMNS.map(|column| format!(">{}", column.heading.to_uppercase()));
     let headings: Vec<&str> = std::iter::once("POLICY")
         .chain(headings.iter().map(String::as_str))
         .collect();
