@@ -17,6 +17,7 @@ mod text;
 pub use self::nodes::{ABOUT_NODES, remaining, round, skipped};
 pub use self::removals::{moved_pod, reason, removals, replacement_in_words};
 pub use self::replicas::answered_by;
+pub use self::text::Printer;
 use crate::record::Record;
 use flyball_decision::time::Timestamp;
 

@@ -6,6 +6,7 @@ mod chart;
 pub mod document;
 pub mod figures;
 mod html;
+pub mod layout;
 pub mod page;
 pub mod record;
 mod text;

@@ -80,7 +80,7 @@ fn run_node(args: &WhyArgs, node: &str) -> anyhow::Result<Exit> {
         Format::Text => write!(
             output::out(),
             "{}",
-            standing.document().text(&output::paint)
+            standing.document().text(output::printer())
         )?,
     }
     Ok(exit)
@@ -159,7 +159,7 @@ fn print(args: &WhyArgs, found: &[Record]) -> anyhow::Result<()> {
     }
     let mut out = output::out();
     for record in found {
-        writeln!(out, "{}", record.document().text(&output::paint))?;
+        writeln!(out, "{}", record.document().text(output::printer()))?;
     }
     Ok(())
 }

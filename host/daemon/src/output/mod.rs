@@ -11,7 +11,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use flyball_decision::text;
 use flyball_decision::time::Timestamp;
-use flyball_report::document::Tone;
+use flyball_report::document::{Printer, Tone};
 use serde::Serialize;
 
 /// Emphasis.
@@ -51,6 +51,25 @@ pub fn width() -> usize {
         .then(terminal_size::terminal_size);
     let width = size.flatten().map(|(width, _)| usize::from(width.0));
     width.unwrap_or_default().max(USUAL_WIDTH)
+}
+
+/// Returns the maximum width of tables in columns, at least 80: that of the terminal, else
+/// the variable COLUMNS. Returns `None` if there is neither, so that a program reads whole
+/// names.
+pub fn limit() -> Option<usize> {
+    if std::io::stdout().is_terminal() {
+        return Some(width());
+    }
+    let columns = std::env::var("COLUMNS").ok()?;
+    Some(columns.parse().ok().unwrap_or(USUAL_WIDTH).max(USUAL_WIDTH))
+}
+
+/// Returns how documents are printed.
+pub fn printer() -> Printer<'static> {
+    Printer {
+        paint: &paint,
+        width: limit(),
+    }
 }
 
 /// Escapes control characters, which could control a terminal: anybody may have written

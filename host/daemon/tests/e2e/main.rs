@@ -44,3 +44,4 @@ mod targets;
 mod tenants;
 mod test_cluster;
 mod why_node;
+mod widths;

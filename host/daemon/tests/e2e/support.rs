@@ -74,6 +74,7 @@ impl Workshop {
             .args(args)
             .current_dir(self.0.path())
             .env_remove("NO_COLOR")
+            .env_remove("COLUMNS")
             .env_remove("CLICOLOR_FORCE")
             .env("FLYBALL_STATE_DIR", self.path("state"))
             .env("XDG_STATE_HOME", self.path("home"))

@@ -5,15 +5,25 @@ use std::fmt::{self, Write};
 use flyball_decision::time::Timestamp;
 
 use super::{Block, Cell, Document, Note, Table, Tone};
+use crate::layout::{self, Kind};
 
-/// Styles or escapes a text for the output.
-type Paint<'a> = &'a dyn Fn(Tone, &str) -> String;
+/// How documents are printed.
+#[derive(Clone, Copy)]
+pub struct Printer<'a> {
+    /// Styles or escapes a text for the output.
+    pub paint: &'a dyn Fn(Tone, &str) -> String,
+    /// Maximum width of tables, in columns. `None`: as wide as they need to be.
+    pub width: Option<usize>,
+}
 
 const INDENT: &str = "  ";
 
 impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text(&|_, text| text.to_owned()))
+        f.write_str(&self.text(Printer {
+            paint: &|_, text| text.to_owned(),
+            width: None,
+        }))
     }
 }
 
@@ -47,16 +57,16 @@ impl Document {
         })
     }
 
-    /// Returns the document as lines of text; `paint` styles its parts.
+    /// Returns the document as lines of text.
     #[must_use]
-    pub fn text(&self, paint: Paint<'_>) -> String {
-        self.text_at(&utc(self.at), paint)
+    pub fn text(&self, printer: Printer<'_>) -> String {
+        self.text_at(&utc(self.at), printer)
     }
 
     /// Returns the document as lines of text with this time, such as that since the start
     /// of a simulation.
     #[must_use]
-    pub fn text_at(&self, at: &str, paint: Paint<'_>) -> String {
+    pub fn text_at(&self, at: &str, printer: Printer<'_>) -> String {
         let Self {
             about,
             result,
@@ -66,6 +76,7 @@ impl Document {
             blocks,
             ..
         } = self;
+        let paint = printer.paint;
         let at = paint(Tone::Dim, at);
         let about = paint(Tone::Subject, about);
         let result = paint(*tone, result);
@@ -75,26 +86,26 @@ impl Document {
             let because = paint(Tone::Plain, because);
             let _ = writeln!(text, "{INDENT}because: {because}");
         }
-        text + &Block::text(blocks, 1, paint)
+        text + &Block::text(blocks, 1, printer)
     }
 }
 
 impl Block {
     /// Returns blocks as lines of text, indented by `level`.
     #[must_use]
-    pub fn text(blocks: &[Self], level: usize, paint: Paint<'_>) -> String {
+    pub fn text(blocks: &[Self], level: usize, printer: Printer<'_>) -> String {
         let mut text = String::new();
         for block in blocks {
             match block {
-                Self::Note(note) => write_note(&mut text, note, level, paint),
-                Self::Table(table) => write_table(&mut text, table, level, paint),
+                Self::Note(note) => write_note(&mut text, note, level, printer),
+                Self::Table(table) => write_table(&mut text, table, level, printer),
             }
         }
         text
     }
 }
 
-fn write_note(out: &mut String, note: &Note, level: usize, paint: Paint<'_>) {
+fn write_note(out: &mut String, note: &Note, level: usize, Printer { paint, .. }: Printer<'_>) {
     let indent = INDENT.repeat(level + note.level);
     let text = paint(note.tone, &note.text);
     let _ = match &*note.subject {
@@ -103,30 +114,32 @@ fn write_note(out: &mut String, note: &Note, level: usize, paint: Paint<'_>) {
     };
 }
 
-/// Columns of texts are aligned to the left, those of numbers to the right.
-fn write_table(out: &mut String, table: &Table, level: usize, paint: Paint<'_>) {
+/// Columns of names are aligned to the left, those of numbers to the right.
+fn write_table(out: &mut String, table: &Table, level: usize, printer: Printer<'_>) {
+    let indent = INDENT.repeat(level);
+    let kind = |column| match column >= table.numbers {
+        true => Kind::Figure,
+        false => Kind::Name,
+    };
+    let kinds: Vec<Kind> = (0..table.headings.len()).map(kind).collect();
     let headings = table.headings.iter();
     let headings: Vec<Cell> = headings
         .map(|heading| Cell::new(Tone::Dim, heading.to_uppercase()))
         .collect();
     let rows: Vec<&Vec<Cell>> = [&headings].into_iter().chain(&table.rows).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.text.chars().count()).max()
+    let texts = rows.iter();
+    let texts: Vec<Vec<String>> = texts
+        .map(|row| row.iter().map(|cell| cell.text.clone()).collect())
+        .collect();
+    let tone = |row: usize, column: usize| rows.get(row)?.get(column).map(|cell| cell.tone);
+    let paint = |row: usize, column: usize, part: &str| {
+        (printer.paint)(tone(row, column).unwrap_or_default(), part)
     };
-    let widths: Vec<usize> = (0..headings.len()).filter_map(width).collect();
-    for row in rows {
-        let cells = row.iter().zip(&widths).enumerate();
-        let cells = cells.map(|(column, (cell, width))| {
-            let space = " ".repeat(width.saturating_sub(cell.text.chars().count()));
-            let text = paint(cell.tone, &cell.text);
-            match column >= table.numbers {
-                true => format!("{space}{text}"),
-                false => format!("{text}{space}"),
-            }
-        });
-        let line = cells.collect::<Vec<_>>().join(INDENT);
-        let _ = writeln!(out, "{}{}", INDENT.repeat(level), line.trim_end());
+    let width = printer
+        .width
+        .map(|width| width.saturating_sub(indent.len()));
+    for line in layout::lines(&kinds, &texts, width, &paint) {
+        let _ = writeln!(out, "{indent}{line}");
     }
 }
 

@@ -144,6 +144,6 @@ fn print_round(out: &mut Out, is_first: bool, round: &Round) -> anyhow::Result<(
 }
 
 fn print_blocks(out: &mut Out, blocks: &[Block], level: usize) -> anyhow::Result<()> {
-    write!(out, "{}", Block::text(blocks, level, &output::paint))?;
+    write!(out, "{}", Block::text(blocks, level, output::printer()))?;
     Ok(())
 }

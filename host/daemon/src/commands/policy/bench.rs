@@ -204,7 +204,7 @@ fn table(measures: &[Measure]) -> Table {
         ">MEDIAN",
         ">P99",
         ">MAX",
-        "FAILURE",
+        "~FAILURE",
     ];
     let mut table = Table::new(&headings);
     for measure in measures {

@@ -47,14 +47,14 @@ fn table(policies: &[PolicyStatus]) -> Table {
     let mut table = Table::new(&[
         "NAME",
         "KINDS",
-        "STATE",
-        "VERSION",
-        "DIGEST",
+        "=STATE",
+        "=VERSION",
         ">DECISIONS",
         ">FAILURES",
         ">OF BUDGET",
-        "SOURCE",
-        "REMARK",
+        "~DIGEST",
+        "~SOURCE",
+        "~REMARK",
     ]);
     for policy in policies {
         let (state, remark) = state(policy);
@@ -65,7 +65,6 @@ fn table(policies: &[PolicyStatus]) -> Table {
             policy.kinds.join(", "),
             state,
             version.map_or_else(String::new, |version| version.version.to_string()),
-            version.map_or_else(String::new, |version| version.short_digest().to_owned()),
             output::count(policy.decisions),
             output::count(policy.failures),
             if policy.near_budget {
@@ -73,6 +72,7 @@ fn table(policies: &[PolicyStatus]) -> Table {
             } else {
                 share
             },
+            version.map_or_else(String::new, |version| version.short_digest().to_owned()),
             policy
                 .source
                 .as_ref()

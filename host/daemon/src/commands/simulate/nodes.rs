@@ -118,7 +118,7 @@ fn print_decisions(out: &mut impl Write, run: &Run, nodes: &NodesRun) -> anyhow:
     let decisions = &nodes.journal.decisions;
     for record in decisions.iter().take(MAX_DECISIONS) {
         let time = elapsed_text(run.since_start(record.at));
-        let text = record.document().text_at(&time, &output::paint);
+        let text = record.document().text_at(&time, output::printer());
         write!(out, "\n{text}")?;
     }
     if decisions.len() > MAX_DECISIONS {
