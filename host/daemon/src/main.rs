@@ -30,6 +30,8 @@ fn main() -> ExitCode {
     if let Some(exit) = flyball_sandbox::compile_if_asked() {
         return exit;
     }
+    // Before anything is printed.
+    commands::completions::complete_if_asked();
     flyball_tasks::end_on_panic();
     let cli = cli::Cli::parse();
     match commands::run(cli) {

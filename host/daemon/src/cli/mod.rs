@@ -2,6 +2,7 @@
 //! are in [`crate::commands`].
 
 mod budgets;
+mod completion;
 mod directories;
 mod nodes;
 mod plan;
@@ -136,10 +137,16 @@ pub enum Command {
     ///   flyball crd | kubectl apply -f -
     #[command(verbatim_doc_comment)]
     Crd,
-    /// Print a script that completes flyball's commands in a shell
+    /// Print a script that completes flyball's commands in a shell, and names
+    ///
+    /// The script asks flyball itself, so it need not be made again for a new version:
+    /// for policies in the policies directory, and the daemon for ReplicaAutoscalers and
+    /// nodes.
     ///
     /// Examples:
     ///   source <(flyball completions bash)
+    ///   source <(flyball completions zsh)
+    ///   flyball completions fish | source
     #[command(verbatim_doc_comment)]
     Completions {
         /// The shell

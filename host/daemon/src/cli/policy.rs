@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::FormatArgs;
 use super::budgets::{Budgets, Compilation};
+use super::completion;
 use super::directories::{PoliciesDir, StateDir};
 use super::values::server;
 
@@ -108,7 +109,7 @@ pub struct TestArgs {
 #[command(verbatim_doc_comment)]
 pub struct InspectArgs {
     /// A file, or a built-in policy's name
-    #[arg(value_name = "POLICY")]
+    #[arg(value_name = "POLICY", add = completion::policies())]
     pub policy: String,
     #[command(flatten)]
     pub compilation: Compilation,
@@ -129,7 +130,7 @@ pub struct InspectArgs {
 #[command(verbatim_doc_comment)]
 pub struct ValidateArgs {
     /// A file, or a built-in policy's name
-    #[arg(value_name = "POLICY")]
+    #[arg(value_name = "POLICY", add = completion::policies())]
     pub policy: String,
     /// A configuration: JSON or YAML, or a file with either
     #[arg(long, value_name = "CONFIG|FILE")]
@@ -153,7 +154,7 @@ pub struct ValidateArgs {
 #[command(verbatim_doc_comment)]
 pub struct RunPolicyArgs {
     /// A file, or a built-in policy's name
-    #[arg(value_name = "POLICY")]
+    #[arg(value_name = "POLICY", add = completion::policies())]
     pub policy: String,
     /// JSON, or JSON lines; - is standard input
     #[arg(long, value_name = "FILE")]
@@ -195,6 +196,7 @@ pub struct ListArgs {
 #[command(verbatim_doc_comment)]
 pub struct RollbackArgs {
     /// Name of the policy
+    #[arg(add = completion::policy_names())]
     pub name: String,
     /// Directory of policies of the daemon [default: the one that has the policy]
     #[arg(
@@ -223,7 +225,7 @@ pub struct RollbackArgs {
 #[command(verbatim_doc_comment)]
 pub struct BenchArgs {
     /// A file, or a built-in policy's name
-    #[arg(value_name = "POLICY")]
+    #[arg(value_name = "POLICY", add = completion::policies())]
     pub policy: String,
     /// JSON, or JSON lines, as for `policy run`
     #[arg(long, value_name = "FILE")]

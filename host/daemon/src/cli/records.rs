@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::FormatArgs;
 use super::budgets::Compilation;
+use super::completion;
 use super::directories::{PoliciesDir, StateDir};
 use super::values::server;
 use crate::http::answers::MAX_RECORDS;
@@ -30,7 +31,7 @@ pub struct ReplayArgs {
     pub records: PathBuf,
     /// Ask this policy in place of the recorded ones of its kinds: a file, or a
     /// built-in's name
-    #[arg(long, value_name = "POLICY")]
+    #[arg(long, value_name = "POLICY", add = completion::policies())]
     pub policy: Option<String>,
     #[command(flatten)]
     pub policies: PoliciesDir,
@@ -54,7 +55,7 @@ pub struct ReplayArgs {
 pub struct WhyArgs {
     /// The ReplicaAutoscaler; `nodes`: which node groups grew or shrank, or why none did;
     /// or `node/NAME`: why this node stays, or when and how it goes
-    #[arg(value_name = "NAMESPACE/NAME|nodes|node/NAME")]
+    #[arg(value_name = "NAMESPACE/NAME|nodes|node/NAME", add = completion::objects())]
     pub object: String,
     /// The daemon to ask
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8085", value_parser = server)]

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::FormatArgs;
 use super::budgets::Budgets;
+use super::completion;
 use super::directories::PoliciesDir;
 use super::run::Gates;
 
@@ -31,7 +32,7 @@ pub struct SimulateArgs {
     /// Run it once under each of these policies (names or files) and compare: of
     /// autoscalers, of node groups, or chains of scale-down policies, joined by `+`. A
     /// configuration of the last policy may follow each: =JSON, or =FILE.json
-    #[arg(long, value_name = "POLICY[=CONFIG],…")]
+    #[arg(long, value_name = "POLICY[=CONFIG],…", add = completion::compared())]
     pub compare: Vec<Compared>,
     /// Expanders that choose among node groups, asked in this order until one is
     /// left [default: the scenario's]
@@ -39,7 +40,8 @@ pub struct SimulateArgs {
         long,
         value_name = "NAME,…",
         value_delimiter = ',',
-        conflicts_with = "compare"
+        conflicts_with = "compare",
+        add = completion::policy_names()
     )]
     pub expander: Vec<String>,
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! The commands, one module each, which use the crates that do the work.
 
+pub mod completions;
 mod crd;
 mod demo;
 mod plan;
@@ -10,8 +11,6 @@ mod simulate;
 mod why;
 
 use std::process::ExitCode;
-
-use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command};
 use crate::{logging, output};
@@ -52,10 +51,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Policy(command) => policy::run(command),
         Command::Demo(args) => demo::run(&args),
         Command::Crd => crd::run(),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "flyball", &mut output::out());
-            Ok(Exit::Success)
-        }
+        Command::Completions { shell } => completions::run(shell),
     };
     match result {
         Err(error) if output::is_broken_pipe(&error) => Ok(Exit::Success),

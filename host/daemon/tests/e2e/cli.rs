@@ -130,15 +130,6 @@ fn a_configuration_that_a_policy_requires_is_asked_for() {
 }
 
 #[test]
-fn shells_get_their_completions() {
-    let workshop = Workshop::new();
-    for shell in ["bash", "zsh", "fish"] {
-        let script = workshop.succeed(&["completions", shell]);
-        assert!(script.contains("flyball"), "{shell}: {script}");
-    }
-}
-
-#[test]
 fn a_scenario_at_fault_is_named_with_its_line_and_field() {
     let workshop = Workshop::new();
     workshop

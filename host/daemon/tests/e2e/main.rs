@@ -6,6 +6,7 @@ mod authoring;
 mod broken_versions;
 mod browser;
 mod cli;
+mod completions;
 mod crash_points;
 mod daemon;
 mod demo;
