@@ -74,7 +74,9 @@ fn definition() -> Value {
     })
 }
 
-/// Returns the columns of `kubectl get hpa`, and our own ones, printed with `-o wide`.
+/// Returns the columns of `kubectl get hpa`, our own ones that `-o wide` prints, and READY.
+/// READY is the one that `kubectl get hpa` does not have: without it, an object whose target
+/// or policy is missing looks like one that has nothing to do.
 fn columns() -> Value {
     let column = |name: &str, kind: &str, path: &str, priority: i32, about: &str| {
         json!({
@@ -131,6 +133,13 @@ fn columns() -> Value {
             ".spec.mode",
             1,
             "whether the target is written"
+        ),
+        column(
+            "Ready",
+            "string",
+            ".status.ready",
+            0,
+            "whether replicas can be decided, or why not"
         ),
         column(
             "Age",

@@ -7,7 +7,7 @@ mod targets;
 use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 use flyball_replicas::spec::{AutoscalerSpec, CrossVersionObjectReference, limits};
-use flyball_replicas::status::{AutoscalerStatus, Condition, PolicyStatus};
+use flyball_replicas::status::{AutoscalerStatus, Condition, PolicyStatus, condition};
 use jiff::fmt::temporal::DateTimePrinter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,10 @@ pub struct StatusObject {
     targets: String,
     /// Names of the policies that the last decision asked, as `kubectl get` prints them.
     policy: String,
+    /// Whether replicas can be decided as the spec says, as `kubectl get` prints it: True,
+    /// or False with the reason of the first condition that is not True (AbleToScale,
+    /// ScalingActive, PoliciesHealthy).
+    ready: String,
     /// What was measured at the last decision, in the order of the spec's
     /// metrics. A metric that could not be had has an empty type.
     current_metrics: Vec<CurrentMetric>,
@@ -120,6 +124,7 @@ impl StatusObject {
             last_scale_time: status.last_scale_time.and_then(Time::new),
             current_replicas: status.current_replicas,
             desired_replicas: status.desired_replicas,
+            ready: ready(&status.conditions),
             conditions: status.conditions.iter().map(ConditionObject::new).collect(),
             policies: status.policies.iter().map(PolicyObject::new).collect(),
             ..Self::default()
@@ -167,6 +172,27 @@ impl StatusObject {
                 .map(PolicyObject::to_core)
                 .collect(),
         }
+    }
+}
+
+/// Returns the text of READY. `kubectl get` prints values of an object as they are, so the
+/// conditions are put in one text here.
+fn ready(conditions: &[Condition]) -> String {
+    let needed = [
+        condition::ABLE_TO_SCALE,
+        condition::SCALING_ACTIVE,
+        condition::POLICIES_HEALTHY,
+    ];
+    let known = needed
+        .iter()
+        .filter_map(|kind| conditions.iter().find(|known| known.kind == *kind));
+    let mut known = known.peekable();
+    if known.peek().is_none() {
+        return "Unknown".to_owned();
+    }
+    match known.find(|condition| condition.status != "True") {
+        Some(broken) => format!("{} ({})", broken.status, broken.reason),
+        None => "True".to_owned(),
     }
 }
 

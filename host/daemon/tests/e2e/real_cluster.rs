@@ -94,6 +94,7 @@ fn a_deployment_follows_its_load_and_the_policy_is_swapped() {
     for column in ["REFERENCE", "TARGETS", "MINPODS", "MAXPODS", "REPLICAS"] {
         assert!(columns.contains(column), "{columns}");
     }
+    broken_objects_are_not_ready(&cluster);
 
     workshop.write("drop/hpa.wasm", flyball_policies::PREDICTIVE);
     daemon.wait_for("a decision by the other policy", |daemon| {
@@ -114,6 +115,40 @@ fn a_deployment_follows_its_load_and_the_policy_is_swapped() {
     assert!(why.contains(&other[..12]), "{why}");
     assert_eq!(daemon.terminate(), Some(0));
     workshop.succeed(&["replay", "records.jsonl", "--policies-dir", "drop"]);
+}
+
+/// Checks that `kubectl get ra` says which objects are broken, and why.
+fn broken_objects_are_not_ready(cluster: &Cluster) {
+    let no_target = WORKLOAD.split("---").nth(1).unwrap();
+    let no_target = no_target.replace("{name: web}", "{name: no-target}");
+    let no_target = no_target.replace(
+        "kind: Deployment, name: web",
+        "kind: Deployment, name: gone",
+    );
+    cluster.apply(&no_target).unwrap();
+    for (name, ready) in [("web", "True"), ("no-target", "False (FailedGetScale)")] {
+        wait_for("the column READY", Duration::from_secs(30), || {
+            let table = cluster.kubectl(&["get", "ra", name]).unwrap();
+            let (heads, row) = table.trim_end().split_once('\n').unwrap();
+            let start = heads.find("READY").unwrap();
+            let end = heads.find("AGE").unwrap();
+            row[start..end].trim_end() == ready
+        });
+    }
+    let policy = r#"{"spec": {"policies": [{"name": "nosuch"}]}}"#;
+    let patch = ["patch", "ra", "web", "--type=merge", "-p"];
+    cluster.kubectl(&[&patch[..], &[policy]].concat()).unwrap();
+    wait_for(
+        "the missing policy to be named",
+        Duration::from_secs(30),
+        || {
+            let table = cluster.kubectl(&["get", "ra", "web"]).unwrap();
+            table.contains("False (PolicyMissing)")
+        },
+    );
+    let policy = r#"{"spec": {"policies": null}}"#;
+    cluster.kubectl(&[&patch[..], &[policy]].concat()).unwrap();
+    cluster.kubectl(&["delete", "ra", "no-target"]).unwrap();
 }
 
 /// Returns the digest of the policy that made the last decision, without its prefix.

@@ -73,6 +73,7 @@ fn replicas_status_and_events_are_written_by_the_leader_only() {
         "REPLICAS",
         "POLICY",
         "MODE",
+        "READY",
         "AGE",
     ];
     assert_eq!(columns[1..], names, "{table}");
