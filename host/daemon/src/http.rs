@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use self::answers::{Form, MAX_BYTES, MAX_RECORDS};
+use self::answers::{Form, LEADER, MAX_BYTES, MAX_RECORDS};
 use self::hosts::Hosts;
 use crate::clock::StopSignal;
 use crate::rings::Rings;
@@ -38,6 +38,8 @@ pub struct Api {
     pub registry: Arc<Registry>,
     /// The known autoscalers.
     pub autoscalers: Box<dyn Fn() -> Vec<Arc<Autoscaler>> + Send + Sync>,
+    /// The daemon that leads while this one does not. `None` without an election.
+    pub other_leader: Option<watch::Receiver<Option<String>>>,
     /// Hosts that requests for more than the probes may be for.
     pub hosts: Hosts,
 }
@@ -79,12 +81,17 @@ impl Readiness {
 pub async fn serve(listener: TcpListener, api: Api, stop: StopSignal) {
     let probes = probes(Arc::clone(&api.readiness));
     let hosts = api.hosts.clone();
+    let other_leader = api.other_leader.clone();
     let router = Router::new()
         .route("/v1/policies", get(policies))
         .route("/v1/autoscalers", get(autoscalers))
         .route("/v1/records", get(records))
         .route("/v1/node-records", get(node_records))
         .route("/v1/nodes", get(nodes))
+        .route_layer(middleware::map_response_with_state(
+            other_leader,
+            name_leader,
+        ))
         .route_layer(middleware::from_fn_with_state(hosts, hosts::check))
         .with_state(Arc::new(api));
     connections::serve(listener, router.merge(probes), stop).await;
@@ -120,6 +127,19 @@ async fn readyz(State(readiness): State<Arc<Readiness>>) -> Response {
     }
     let text = format!("waiting for {}\n", missing.join(", "));
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
+/// Adds who leads to an answer of a daemon that does not.
+async fn name_leader(
+    State(other_leader): State<Option<watch::Receiver<Option<String>>>>,
+    mut response: Response,
+) -> Response {
+    let leader = other_leader.and_then(|leader| leader.borrow().clone());
+    let leader = leader.and_then(|leader| HeaderValue::from_str(&leader).ok());
+    if let Some(leader) = leader {
+        response.headers_mut().insert(LEADER, leader);
+    }
+    response
 }
 
 async fn policies(State(api): State<Arc<Api>>) -> Response {

@@ -4,9 +4,10 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
+use flyball_decision::text;
 use flyball_report::record::Record;
 
-use crate::http::answers::LEFT_OUT;
+use crate::http::answers::{LEADER, LEFT_OUT};
 
 /// Reads the records of a file, a line of JSON each. A line that is not a record is
 /// logged with its number, counted, and skipped.
@@ -75,16 +76,41 @@ impl Iterator for Records {
     }
 }
 
-/// Requests records from a daemon, oldest first.
+/// Requests records from a daemon, oldest first. Returns an error that names the leader if
+/// the daemon has none because it does not lead.
 pub fn ask(server: &str, path: &str) -> anyhow::Result<Vec<Record>> {
-    let text = get(server, path)?;
+    let answer = get(server, path)?;
     let record = |line: &str| Record::from_line(line.as_bytes());
-    let records: Result<_, _> = text.lines().map(record).collect();
-    records.with_context(|| format!("cannot read the answer of {server}"))
+    let records: Result<Vec<_>, _> = answer.body.lines().map(record).collect();
+    let records = records.with_context(|| format!("cannot read the answer of {server}"))?;
+    if records.is_empty() {
+        answer.check_leads(server)?;
+    }
+    Ok(records)
 }
 
-/// Sends a GET request to a daemon, and returns the body. Logs if items were left out of it.
-pub fn get(server: &str, path: &str) -> anyhow::Result<String> {
+/// A daemon's answer.
+pub struct Answer {
+    /// The body.
+    pub body: String,
+    /// The daemon that leads, if the one that answered does not.
+    leader: Option<String>,
+}
+
+impl Answer {
+    /// Checks that the daemon leads: one that does not decides nothing.
+    pub fn check_leads(&self, server: &str) -> anyhow::Result<()> {
+        match &self.leader {
+            Some(leader) => {
+                bail!("the daemon at {server} does not lead; {leader} leads: ask that one")
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Sends a GET request to a daemon. Logs if items were left out of the answer.
+pub fn get(server: &str, path: &str) -> anyhow::Result<Answer> {
     let url = format!("{}{path}", server.trim_end_matches('/'));
     match ureq::get(&url).call() {
         Ok(mut response) => {
@@ -92,21 +118,32 @@ pub fn get(server: &str, path: &str) -> anyhow::Result<String> {
             if let Some(Ok(left_out)) = left_out.map(|count| count.to_str()) {
                 tracing::warn!("{url} left out {left_out} items: its answers are limited");
             }
+            let leader = response.headers().get(LEADER);
+            let leader = leader.map(|leader| String::from_utf8_lossy(leader.as_bytes()));
+            let leader = leader.map(|leader| text::note(leader));
             let body = response
                 .body_mut()
                 .with_config()
                 .limit(u64::MAX)
                 .read_to_string();
-            body.with_context(|| format!("cannot read the answer of {server}"))
+            let body = body.with_context(|| format!("cannot read the answer of {server}"))?;
+            Ok(Answer { body, leader })
         }
         Err(ureq::Error::StatusCode(MISDIRECTED)) => bail!(
             "{server} is not a name that its daemon answers to: use its address, or start it \
              with --http-host"
         ),
         Err(ureq::Error::StatusCode(status)) => bail!("{url} answered with status {status}"),
-        Err(error) => Err(anyhow!(error).context(format!(
-            "no daemon answers at {server}: start `flyball run`, or name another one with --server"
-        ))),
+        Err(error) => {
+            let problem = match &error {
+                ureq::Error::Io(error) => error.to_string(),
+                error => error.to_string(),
+            };
+            bail!(
+                "no daemon answers at {server} ({problem}): start `flyball run`, or name another \
+                 one with --server"
+            )
+        }
     }
 }
 

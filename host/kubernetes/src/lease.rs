@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use flyball_decision::text;
 use flyball_tasks::Idle;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -129,6 +130,7 @@ fn is_before(until: Option<Instant>) -> bool {
 pub struct Election {
     leadership: Leadership,
     led_before: watch::Receiver<Option<Timestamp>>,
+    other_leader: watch::Receiver<Option<String>>,
     resign: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -147,6 +149,13 @@ impl Election {
         self.led_before.clone()
     }
 
+    /// Returns a receiver of the identity of the process that leads while this one does not,
+    /// as far as it is known.
+    #[must_use]
+    pub fn other_leader(&self) -> watch::Receiver<Option<String>> {
+        self.other_leader.clone()
+    }
+
     /// Leaves the election and releases the lease if this process holds it, so that the
     /// next leader need not wait until it expires. Call it after the last write. Takes
     /// at most 5 s; a lease that could not be released expires.
@@ -161,6 +170,7 @@ impl Election {
 pub fn elect_leader(client: Client, options: LeaderOptions) -> Election {
     let (leader, until) = watch::channel(None);
     let (led_before, before) = watch::channel(None);
+    let (other_leader, other) = watch::channel(None);
     let (resign, resigned) = oneshot::channel();
     let leases = Api::namespaced(client, &options.namespace);
     let candidate = Candidate {
@@ -169,10 +179,12 @@ pub fn elect_leader(client: Client, options: LeaderOptions) -> Election {
         observed: None,
         renewed: None,
         led_before,
+        other_leader,
     };
     Election {
         leadership: Leadership::until(until),
         led_before: before,
+        other_leader: other,
         resign,
         task: tokio::spawn(flyball_tasks::watch(
             "election of a leader",
@@ -191,6 +203,8 @@ struct Candidate {
     renewed: Option<Instant>,
     /// When another process last renewed the lease.
     led_before: watch::Sender<Option<Timestamp>>,
+    /// The process that leads, if it is another one.
+    other_leader: watch::Sender<Option<String>>,
 }
 
 impl Candidate {
@@ -279,6 +293,9 @@ impl Candidate {
             .filter(|renewed| renewed.elapsed() < RENEW_DEADLINE);
         let leads = self.renewed.is_some();
         let before = leader.send_replace(self.expiry());
+        if leads {
+            self.other_leader.send_replace(None);
+        }
         if before.is_some() != leads {
             tracing::info!(lease = %self.options.name, leads, "leadership changed");
         }
@@ -310,6 +327,7 @@ impl Candidate {
             let renewed = spec.renew_time.as_ref().map(|at| at.0);
             self.led_before.send_replace(renewed);
             if !self.has_run_out(&spec) {
+                self.follow(&spec);
                 return Ok(false);
             }
         }
@@ -320,6 +338,20 @@ impl Candidate {
             renewed.acquire_time = spec.acquire_time;
         }
         was_written(answer(self.leases.replace(&name, &PostParams::default(), &renewed)).await)
+    }
+
+    /// Publishes and logs which process leads.
+    fn follow(&self, spec: &LeaseSpec) {
+        let leader = spec.holder_identity.as_deref().map(text::note);
+        let is_new = self.other_leader.send_if_modified(|known| {
+            let is_new = *known != leader;
+            known.clone_from(&leader);
+            is_new
+        });
+        if is_new {
+            let lease = &self.options.name;
+            tracing::info!(%lease, leader, "another daemon leads: this one follows");
+        }
     }
 
     /// Whether another process's lease has expired: it did not change for its duration.

@@ -23,6 +23,7 @@ mod lease;
 mod nodes_writer;
 mod peer_leases;
 mod pod_watch;
+mod presence;
 mod reader;
 pub mod request;
 mod resource;
@@ -44,6 +45,7 @@ pub use self::lease::{Election, ElectionEnded, LeaderOptions, Leadership, elect_
 pub use self::nodes_writer::KubernetesNodesWriter;
 pub use self::peer_leases::{PeerFinding, PeerLeases};
 pub use self::pod_watch::watch_for_both;
+pub use self::presence::{Presence, PresenceFinding};
 pub use self::reader::KubernetesReader;
 pub use self::resource::ReplicaAutoscaler;
 pub use self::status::StatusObject;

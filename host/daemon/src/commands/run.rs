@@ -24,6 +24,7 @@ use flyball_simulation::{Scenario, check_policies};
 use flyball_tasks::{Idle, watch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch::Receiver;
 use tokio::task::JoinHandle;
 
 use super::Exit;
@@ -110,6 +111,7 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
         probes,
         stop,
         stop_trigger,
+        other_leader: None,
     };
     daemon.log_start()?;
     let file = daemon.file.clone();
@@ -147,6 +149,8 @@ struct Daemon {
     probes: Option<TcpListener>,
     stop: StopSignal,
     stop_trigger: StopTrigger,
+    /// The daemon that leads while this one does not. `None` without an election.
+    other_leader: Option<Receiver<Option<String>>>,
 }
 
 /// Returns the hosts that requests may be for: those that were configured, and the address
@@ -230,6 +234,7 @@ impl Daemon {
             rings: self.rings,
             registry: Arc::clone(&self.registry),
             autoscalers: Box::new(autoscalers.clone()),
+            other_leader: self.other_leader,
             hosts: self.hosts,
         };
         let serving = http::serve(self.listener, api, self.stop.clone());

@@ -63,9 +63,12 @@ fn run_node(args: &WhyArgs, node: &str) -> anyhow::Result<Exit> {
                 "{:?} names no node: write node/NAME, such as node/ip-10-0-3-7",
                 args.object
             );
-            let text = records::get(&args.server, &format!("/v1/nodes?name={node}"))?;
-            let found: Vec<NodeStanding> = serde_json::from_str(&text)
+            let answer = records::get(&args.server, &format!("/v1/nodes?name={node}"))?;
+            let found: Vec<NodeStanding> = serde_json::from_str(&answer.body)
                 .with_context(|| format!("cannot read the answer of {}", args.server))?;
+            if found.is_empty() {
+                answer.check_leads(&args.server)?;
+            }
             (found.into_iter().next(), Exit::Success, args.server.clone())
         }
     };

@@ -21,6 +21,10 @@ pub const MAX_RECORDS: usize = 10_000;
 /// [`MAX_BYTES`].
 pub const LEFT_OUT: &str = "flyball-left-out";
 
+/// Header of an answer of a daemon that does not lead, with the identity of the one that
+/// does.
+pub const LEADER: &str = "flyball-leader";
+
 /// Form of a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Form {

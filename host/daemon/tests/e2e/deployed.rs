@@ -144,7 +144,7 @@ fn deployed(test_cluster: &TestCluster) -> Daemon {
 }
 
 /// Returns a kubeconfig with the rights of the deployed service account.
-fn service_account(cluster: &Cluster, workshop: &Workshop) -> String {
+pub fn service_account(cluster: &Cluster, workshop: &Workshop) -> String {
     let config = cluster.kubectl(&["config", "view", "--raw", "--minify", "-o", "json"]);
     let mut config: Value = serde_json::from_str(&config.unwrap()).unwrap();
     let token = cluster.kubectl(&["create", "token", "flyball", "-n", "flyball-system"]);

@@ -26,6 +26,7 @@ mod node_groups;
 mod nodes;
 mod nodes_world;
 mod outage;
+mod peers;
 mod plan;
 mod plan_kinds;
 mod plan_removals;

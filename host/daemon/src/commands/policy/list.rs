@@ -12,7 +12,7 @@ use crate::{records, wiring};
 
 pub fn run(args: &ListArgs) -> anyhow::Result<Exit> {
     let policies = match &args.server {
-        Some(server) => serde_json::from_str(&records::get(server, "/v1/policies")?)
+        Some(server) => serde_json::from_str(&records::get(server, "/v1/policies")?.body)
             .with_context(|| format!("{server} did not answer with a list of policies"))?,
         None => local(args)?,
     };

@@ -7,8 +7,8 @@ use anyhow::{Context as _, bail};
 use flyball_decision::ports::DecisionPorts;
 use flyball_kubernetes::{
     Caches, Client, ClusterWatch, ClusterWatchOptions, ConnectOptions, Election,
-    KubernetesNodesWriter, KubernetesReader, KubernetesWriter, LeaderOptions, Leadership, connect,
-    connect_without_retries, elect_leader, watch_for_both,
+    KubernetesNodesWriter, KubernetesReader, KubernetesWriter, LeaderOptions, Leadership, Presence,
+    connect, connect_without_retries, elect_leader, watch_for_both,
 };
 use flyball_replicas::control::ReplicaLoop;
 use flyball_replicas::ports::Reader as _;
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::Daemon;
 use super::nodes::{self, Nodes};
-use super::peers::PeerWatch;
+use super::peers::{self, PeerWatch};
 use crate::cli::{Controller, Leader, RunArgs};
 use crate::clock::{StopSignal, StopTrigger, WallClock};
 use crate::wiring;
@@ -33,21 +33,21 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// so it is only the longest request.
 const LOST_TIMEOUT: Duration = Duration::from_secs(15);
 
-pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
+pub async fn run(mut daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     let options = ConnectOptions {
         kubeconfig: args.kubeconfig.clone(),
         context: args.context.clone(),
     };
     let client = connect(&options).await?;
-    let own = args.leader.leader_elect.then(|| lease(&args.leader));
-    let elect = |own: &LeaderOptions| elect_leader(client.clone(), own.clone());
-    let election = own.as_ref().map(elect);
+    let lease = lease(&args.leader);
+    let own = args.leader.leader_elect.then_some(&lease);
+    let election = own.map(|own| elect_leader(client.clone(), own.clone()));
+    daemon.other_leader = election.as_ref().map(Election::other_leader);
     let leadership = election
         .as_ref()
         .map_or_else(Leadership::sole, Election::leadership);
     let nodes_run = args.nodes.runs(Controller::Nodes);
-    let _peers =
-        nodes_run.then(|| PeerWatch::start(client.clone(), &args.nodes.namespace, own.as_ref()));
+    let _peers = nodes_run.then(|| PeerWatch::start(client.clone(), &args.nodes.namespace, own));
     let (caches, cluster) = watch_cluster(&client, args).await;
     let writes = connect_without_retries(&options).await?;
     let nodes = match cluster {
@@ -125,9 +125,15 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
         }
         lead(leadership, halves, stop, &stop_trigger).await
     };
-    daemon
-        .run_with_http(autoscalers, expanders, working)
-        .await?;
+    let presence = election.is_none().then(|| {
+        let controllers = peers::controllers(&args.nodes);
+        Presence::start(client.clone(), lease, controllers, peers::log_presence)
+    });
+    let result = daemon.run_with_http(autoscalers, expanders, working).await;
+    if let Some(presence) = presence {
+        presence.leave().await;
+    }
+    result?;
     // The lease is released only after a graceful stop: where work may be in progress, it
     // expires by itself.
     if let Some(election) = election {

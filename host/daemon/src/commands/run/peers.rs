@@ -1,9 +1,12 @@
-//! Other autoscalers of nodes in the cluster.
+//! Other daemons, and other autoscalers of nodes, in the cluster.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use flyball_kubernetes::{Client, LeaderOptions, PeerFinding, PeerLeases};
+use flyball_kubernetes::{Client, LeaderOptions, PeerFinding, PeerLeases, PresenceFinding};
 use tokio::task::JoinHandle;
+
+use crate::cli::{Controller, Nodes, NodesMode};
 
 /// Time between two looks at the leases.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -36,5 +39,23 @@ async fn log_peers(mut leases: PeerLeases) {
             }
         }
         tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Returns the names of the controllers by which this daemon changes the cluster.
+pub fn controllers(args: &Nodes) -> BTreeSet<&'static str> {
+    let orders_nodes = args.runs(Controller::Nodes) && args.nodes_mode != NodesMode::Observe;
+    let replicas = args.runs(Controller::Replicas).then_some("replicas");
+    let nodes = orders_nodes.then_some("nodes");
+    replicas.into_iter().chain(nodes).collect()
+}
+
+/// Logs what is new about a daemon that is not in this one's election.
+pub fn log_presence(finding: PresenceFinding) {
+    match finding {
+        PresenceFinding::Gone { .. } => tracing::info!("{finding}"),
+        PresenceFinding::Beside { .. } | PresenceFinding::Leads { .. } => {
+            tracing::warn!("{finding}");
+        }
     }
 }
