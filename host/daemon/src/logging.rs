@@ -22,7 +22,9 @@ pub fn init(args: &LogArgs, usual: &str) {
     let directives = OWN.iter().map(|own| format!("{own}={level}"));
     // Our own watches report each error that kube's watcher does.
     // Kube's client logs the whole of an answer that it can't read.
-    let others = "warn,kube_runtime::watcher=error,kube_client::client=error";
+    // It also logs each request that fails, which our own messages name.
+    let others = "warn,kube_runtime::watcher=error,kube_client::client=error,\
+        kube_client::client::builder=off";
     let usual = format!("{others},{}", directives.collect::<Vec<_>>().join(","));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt()

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::fs::ReadDir;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use flyball_cloud::NodeGroupSpec;
 use flyball_decision::policy::kind;
 use flyball_decision::recorded::RecordedInputs;
@@ -123,6 +124,7 @@ pub fn engine(state_dir: Option<&Path>, compilation: &Compilation) -> anyhow::Re
 /// Creates the registry of a daemon, which watches the policies directory. New versions
 /// are tried on the inputs of `recorded`.
 pub fn registry(args: &Policies, recorded: Arc<dyn RecordedInputs>) -> anyhow::Result<Registry> {
+    check_policies_dir(args.directory.policies_dir.as_deref())?;
     let state = StateDir::resolve(args.state.state_dir.as_deref());
     if state.is_none() {
         tracing::warn!("no place for a private directory: name one with --state-dir");
@@ -173,14 +175,29 @@ pub fn policy_files(directory: Option<&Path>) -> anyhow::Result<Vec<PathBuf>> {
     let Some(directory) = directory else {
         return Ok(Vec::new());
     };
-    let entries = std::fs::read_dir(directory)
-        .with_context(|| format!("cannot read the policies directory {}", directory.display()))?;
+    let entries = read_policies_dir(directory)?;
     let mut files: Vec<_> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|ending| ending == "wasm"))
         .collect();
     files.sort();
     Ok(files)
+}
+
+/// Checks that the policies directory can be read. Every command refuses one that is missing,
+/// since its name may be misspelled: without its policies, others would decide.
+pub fn check_policies_dir(directory: Option<&Path>) -> anyhow::Result<()> {
+    directory.map_or(Ok(()), |directory| read_policies_dir(directory).map(drop))
+}
+
+fn read_policies_dir(directory: &Path) -> anyhow::Result<ReadDir> {
+    std::fs::read_dir(directory).map_err(|error| {
+        anyhow!(
+            "cannot read the policies directory {}: {error}; create it, or name another one with \
+             --policies-dir",
+            directory.display()
+        )
+    })
 }
 
 /// Returns the options of the replica loop.

@@ -1,9 +1,13 @@
 //! The connection to the API server.
 
-use std::path::PathBuf;
+use std::error::Error as _;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+
+use crate::request;
 
 /// How to find the cluster.
 #[derive(Clone, Debug, Default)]
@@ -15,27 +19,27 @@ pub struct ConnectOptions {
     pub context: Option<String>,
 }
 
-/// Why connecting to a cluster failed.
+/// Why connecting to a cluster failed. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The kubeconfig can't be used.
-    #[error("the kubeconfig {name} can't be used: {source}")]
-    Kubeconfig {
-        /// The file or the context.
-        name: String,
-        /// What is wrong with it.
-        source: kube::config::KubeconfigError,
-    },
-    /// There is neither a kubeconfig nor a service account.
-    #[error("no cluster is configured: name a kubeconfig, or run in a pod ({0})")]
-    Unconfigured(#[source] kube::config::InferConfigError),
-    /// The API server can't be reached, or gives no valid answer.
-    #[error("the API server {url} does not answer: {source}")]
-    ApiServer {
+    /// The kubeconfig can't be used, or there is none and no service account either.
+    #[error("{0}")]
+    Configuration(String),
+    /// The API server can't be reached.
+    #[error("the API server {url} does not answer: {problem}; check the address and the network")]
+    Unreachable {
         /// Its address.
         url: String,
         /// What went wrong.
-        source: kube::Error,
+        problem: String,
+    },
+    /// The API server refuses the first request.
+    #[error("the API server {url} refuses to tell its version: {problem}; check the credentials")]
+    Refused {
+        /// Its address.
+        url: String,
+        /// Its message.
+        problem: String,
     },
 }
 
@@ -61,14 +65,20 @@ pub async fn connect_without_retries(options: &ConnectOptions) -> Result<Client,
 
 async fn connect_to(config: Config) -> Result<Client, ConnectError> {
     let url = config.cluster_url.to_string();
-    let unreachable = |source| ConnectError::ApiServer { url, source };
-    let client = Client::try_from(config);
-    match client {
-        Ok(client) => {
-            client.apiserver_version().await.map_err(unreachable)?;
-            Ok(client)
+    let failed = |error: kube::Error| {
+        let problem = request::problem(&error);
+        match error {
+            kube::Error::Api(_) => ConnectError::Refused { url, problem },
+            _ => ConnectError::Unreachable { url, problem },
         }
-        Err(source) => Err(unreachable(source)),
+    };
+    let client = match Client::try_from(config) {
+        Ok(client) => client,
+        Err(error) => return Err(failed(error)),
+    };
+    match client.apiserver_version().await {
+        Ok(_) => Ok(client),
+        Err(error) => Err(failed(error)),
     }
 }
 
@@ -77,24 +87,64 @@ async fn configuration(options: &ConnectOptions) -> Result<Config, ConnectError>
         context: options.context.clone(),
         ..Default::default()
     };
-    match (&options.kubeconfig, &options.context) {
-        (None, None) => Config::infer().await.map_err(ConnectError::Unconfigured),
-        (Some(path), _) => {
-            let invalid = |source| ConnectError::Kubeconfig {
-                name: path.display().to_string(),
-                source,
-            };
-            let file = Kubeconfig::read_from(path).map_err(invalid)?;
-            Config::from_custom_kubeconfig(file, &from_file)
-                .await
-                .map_err(invalid)
+    let config = match (&options.kubeconfig, &options.context) {
+        (None, None) => return Config::infer().await.map_err(|error| unconfigured(&error)),
+        (Some(path), _) => match Kubeconfig::read_from(path) {
+            Ok(file) => Config::from_custom_kubeconfig(file, &from_file).await,
+            Err(error) => Err(error),
+        },
+        (None, Some(_)) => Config::from_kubeconfig(&from_file).await,
+    };
+    config.map_err(|error| unusable(options.kubeconfig.as_deref(), &error))
+}
+
+/// Returns the error of a kubeconfig. `None` is the usual one.
+fn unusable(kubeconfig: Option<&Path>, error: &KubeconfigError) -> ConnectError {
+    let named = kubeconfig.map(|path| path.display().to_string());
+    let named = named.or_else(|| std::env::var("KUBECONFIG").ok());
+    let file = named.unwrap_or_else(|| "~/.kube/config".to_owned());
+    ConnectError::Configuration(match error {
+        KubeconfigError::ReadConfig(error, path) => format!(
+            "cannot read the kubeconfig {}: {error}; name another one with --kubeconfig",
+            path.display()
+        ),
+        KubeconfigError::LoadContext(context) => format!(
+            "the kubeconfig {file} has no context {context}; `kubectl config get-contexts` lists \
+             those that it has"
+        ),
+        KubeconfigError::CurrentContextNotSet => {
+            format!("the kubeconfig {file} has no current context: name one with --context")
         }
-        (None, Some(context)) => {
-            let invalid = |source| ConnectError::Kubeconfig {
-                name: context.clone(),
-                source,
-            };
-            Config::from_kubeconfig(&from_file).await.map_err(invalid)
+        KubeconfigError::Parse(error) => {
+            let problem = error.to_string();
+            // An extract of the file follows.
+            let problem = problem.lines().next().unwrap_or_default();
+            let problem = problem.trim_start_matches("error: ");
+            format!("{file} is not a kubeconfig: {problem}; name another one with --kubeconfig")
         }
+        error => format!(
+            "cannot use the kubeconfig {file}: {}",
+            request::problem(error)
+        ),
+    })
+}
+
+/// Returns the error if no cluster was named.
+fn unconfigured(error: &InferConfigError) -> ConnectError {
+    let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let cause = error.source().and_then(|error| error.downcast_ref());
+    match cause {
+        Some(KubeconfigError::ReadConfig(error, path))
+            if !in_pod && error.kind() == ErrorKind::NotFound =>
+        {
+            ConnectError::Configuration(format!(
+                "no cluster is configured: there is no kubeconfig {}, and this process does not \
+                 run in a pod; name a kubeconfig with --kubeconfig, or a scenario with --cluster \
+                 sim:FILE",
+                path.display()
+            ))
+        }
+        Some(error) if !in_pod => unusable(None, error),
+        _ => ConnectError::Configuration(format!("no cluster is configured: {error}")),
     }
 }

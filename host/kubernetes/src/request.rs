@@ -1,7 +1,7 @@
 //! Requests to the API server and the metrics APIs behind it, with time limits and
 //! readable errors.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
@@ -180,4 +180,23 @@ fn error_message(error: &kube::Error) -> String {
         cause = inner.source();
     }
     text::message(message)
+}
+
+/// Returns what is behind an error of the client: the API server's message, or the first
+/// cause. What the layers above add is their own names, or the answer as it is in memory.
+pub(crate) fn problem(error: &(dyn Error + 'static)) -> String {
+    let mut first = error;
+    loop {
+        match first.downcast_ref() {
+            Some(kube::Error::Api(status)) if !status.message.is_empty() => {
+                return text::message(status.message.clone());
+            }
+            Some(kube::Error::Api(status)) => return format!("status {}", status.code),
+            _ => {}
+        }
+        match first.source() {
+            Some(cause) => first = cause,
+            None => return text::message(first.to_string()),
+        }
+    }
 }

@@ -10,6 +10,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flyball_decision::text;
 use flyball_placement::Name;
 use flyball_tasks::{CatchPanic, Idle, catch_panic};
 use futures::StreamExt as _;
@@ -25,7 +26,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::identity::{Identified, Identity};
-use crate::request::answer;
+use crate::request::{self, answer};
 use crate::slim::ObjectMetadata;
 
 /// The first minor version of Kubernetes with streaming lists enabled by default.
@@ -242,7 +243,11 @@ impl Progress {
 
 fn warn_broken<K: Watched>(error: &watcher::Error) {
     let kind = K::plural(&());
-    tracing::warn!(%kind, %error, "a watch broke and is started again");
+    let error = match error {
+        watcher::Error::WatchError(status) => text::message(status.message.clone()),
+        error => request::problem(error),
+    };
+    tracing::warn!(%kind, error, "a watch broke and is started again");
 }
 
 /// Names an object that can't be read.

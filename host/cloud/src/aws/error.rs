@@ -18,7 +18,7 @@ where
             let (code, message) = (code.unwrap_or("no code"), message.unwrap_or("no message"));
             (service_class(code, message), format!("{code}: {message}"))
         }
-        _ => (connection_class(&error), with_causes(&error)),
+        _ => (connection_class(&error), connection_problem(&error)),
     };
     CloudError {
         class,
@@ -87,6 +87,34 @@ where
     match error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => "Unreachable",
         _ => "Other",
+    }
+}
+
+/// Returns why a call was not answered, and what to do about it. The SDK's own messages
+/// name its layers, and each place where it looked for credentials.
+fn connection_problem<E, R>(error: &SdkError<E, R>) -> String
+where
+    E: Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    let first = causes(error).last().map(ToString::to_string);
+    let first = first.unwrap_or_else(|| error.to_string());
+    match causes(error).find_map(|cause| cause.downcast_ref()) {
+        Some(CredentialsError::CredentialsNotLoaded(_)) => {
+            return "no AWS credentials were found: set AWS_ACCESS_KEY_ID and \
+                AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the pod a role"
+                .to_owned();
+        }
+        Some(_) => return format!("the AWS credentials can't be used: {first}"),
+        None => {}
+    }
+    match error {
+        SdkError::TimeoutError(_) => "AWS did not answer in time".to_owned(),
+        SdkError::DispatchFailure(_) => format!(
+            "AWS can't be reached: {first}; check the region (AWS_REGION, --aws-region) and the \
+             network"
+        ),
+        _ => with_causes(error),
     }
 }
 

@@ -104,19 +104,20 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints an error and its causes.
+/// Prints an error and its causes as one sentence.
 pub fn print_error(error: &anyhow::Error) {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Some errors repeat their source in their own text.
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
     let mut err = anstream::stderr().lock();
     // There is nowhere to report a failure of standard error.
-    let mut last = error.to_string();
-    let _ = writeln!(err, "{BAD}error:{BAD:#} {}", plain(&last));
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        // Some errors repeat their source in their own text.
-        if !last.ends_with(&cause) {
-            let _ = writeln!(err, "  {DIM}caused by:{DIM:#} {}", plain(&cause));
-        }
-        last = cause;
-    }
+    let _ = writeln!(err, "{BAD}error:{BAD:#} {}", plain(&text));
 }
 
 /// Reports whether the reader of our output has gone, as `head` does.

@@ -20,6 +20,7 @@ mod idle;
 mod journal;
 mod loader;
 mod lost_lease;
+mod messages;
 mod metrics;
 mod metrics_apis;
 mod node_groups;

@@ -197,7 +197,8 @@ impl Watch {
     /// read: then no file counts as removed, and every policy stays.
     fn list(&mut self) -> Option<BTreeMap<String, Vec<PathBuf>>> {
         let found = files::list(&self.directory);
-        let problem = found.as_ref().err().map(|error| error.to_string());
+        let problem = found.as_ref().err();
+        let problem = problem.map(|error| format!("cannot be read, so policies stay: {error}"));
         report(&self.directory, &mut self.unreadable, problem);
         found.ok()
     }
@@ -209,9 +210,12 @@ impl Watch {
 
     fn watch(&mut self) {
         let watcher = watcher(&self.directory, self.refusals(), self.notices.clone());
-        let problem = watcher.as_ref().err().map(|error| {
+        // A directory that can't be read is reported by the read.
+        let problem = watcher.as_ref().err().filter(|_| self.directory.is_dir());
+        let problem = problem.map(|error| {
             let every = self.rescan;
-            format!("no notices, looking every {every:?}: {error}")
+            let why = unwatchable(error);
+            format!("changes are noticed only every {every:?}, by a look at the files: {why}")
         });
         report(&self.directory, &mut self.unwatchable, problem);
         self.watcher = watcher.ok();
@@ -227,6 +231,23 @@ fn report(directory: &Path, last: &mut Option<String>, problem: Option<String>) 
         tracing::warn!(directory = %directory.display(), "policies directory: {problem}");
     }
     *last = problem;
+}
+
+/// Returns why a directory can't be watched.
+fn unwatchable(error: &notify::Error) -> String {
+    let why = match &error.kind {
+        notify::ErrorKind::Io(error) => error.to_string(),
+        notify::ErrorKind::PathNotFound => "it does not exist".to_owned(),
+        notify::ErrorKind::MaxFilesWatch => {
+            "the system watches no more files (fs.inotify.max_user_watches)".to_owned()
+        }
+        notify::ErrorKind::Generic(why) => why.clone(),
+        _ => error.to_string(),
+    };
+    match error.paths.first() {
+        Some(path) => format!("{}: {why}", path.display()),
+        None => why,
+    }
 }
 
 struct Stopped;

@@ -25,11 +25,7 @@ pub fn run(args: &ListArgs) -> anyhow::Result<Exit> {
 
 /// Returns the policies that a daemon would have.
 fn local(args: &ListArgs) -> anyhow::Result<Vec<PolicyStatus>> {
-    if let Some(directory) = &args.policies.policies_dir {
-        std::fs::read_dir(directory).with_context(|| {
-            format!("cannot read the policies directory {}", directory.display())
-        })?;
-    }
+    wiring::check_policies_dir(args.policies.policies_dir.as_deref())?;
     let options = RegistryOptions {
         directory: args.policies.policies_dir.clone(),
         ..RegistryOptions::default()
