@@ -25,17 +25,75 @@ const NEEDED: [(&str, &str); 2] = [
     ("Pod", "no pod waits for a node"),
 ];
 
-/// Kinds whose absence changes the plan, with the consequence.
-const USEFUL: [(&str, &str); 5] = [
-    ("Namespace", "selectors of namespaces match none"),
+/// Kinds whose absence changes the plan, with the consequence. A List does not say which kinds
+/// were asked for, and a cluster may have none of a kind. So a kind is only missed if other
+/// objects show that the cluster has it, or use it.
+const USEFUL: [(&str, Evidence, &str); 5] = [
+    (
+        "Namespace",
+        // Every cluster has some.
+        |_| true,
+        "selectors of namespaces match none",
+    ),
     (
         "DaemonSet",
+        |uses| uses.daemon_sets,
         "new nodes carry only the DaemonSets' pods that live nodes carry",
     ),
-    ("PersistentVolumeClaim", "pods with claims fit nowhere"),
-    ("StorageClass", "claims that are not bound can't be"),
-    ("CSINode", "nodes attach any number of volumes"),
+    (
+        "PersistentVolumeClaim",
+        |uses| uses.claims,
+        "pods with claims fit nowhere",
+    ),
+    (
+        "StorageClass",
+        |uses| uses.storage_classes,
+        "claims that are not bound can't be",
+    ),
+    (
+        "CSINode",
+        |uses| uses.claims,
+        "nodes attach any number of volumes",
+    ),
 ];
+
+type Evidence = fn(&Uses) -> bool;
+
+/// Kinds that objects of the dump use.
+#[derive(Default)]
+struct Uses {
+    /// A pod belongs to a DaemonSet.
+    daemon_sets: bool,
+    /// A pod has a volume of a claim.
+    claims: bool,
+    /// A claim or a volume names its class.
+    storage_classes: bool,
+}
+
+impl Uses {
+    fn look_at(&mut self, kind: &str, item: &Value) {
+        let any = |list: &Value, is_one: &dyn Fn(&Value) -> bool| {
+            let mut list = list.as_array().into_iter().flatten();
+            list.any(is_one)
+        };
+        match kind {
+            "Pod" => {
+                let owners = &item["metadata"]["ownerReferences"];
+                self.daemon_sets |= any(owners, &|owner| owner["kind"] == "DaemonSet");
+                let is_claim = |volume: &Value| {
+                    volume.get("persistentVolumeClaim").is_some()
+                        || volume.get("ephemeral").is_some()
+                };
+                self.claims |= any(&item["spec"]["volumes"], &is_claim);
+            }
+            "PersistentVolumeClaim" | "PersistentVolume" => {
+                let class = item["spec"]["storageClassName"].as_str();
+                self.storage_classes |= class.is_some_and(|class| !class.is_empty());
+            }
+            _ => {}
+        }
+    }
+}
 
 /// Kind of the budgets.
 const BUDGET: &str = "PodDisruptionBudget";
@@ -91,16 +149,21 @@ impl Dump {
         let mut dump = Self::default();
         let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
         let mut seen = SeenObjects::default();
+        let mut uses = Uses::default();
         list::each_item(text, |index, item| {
             dump.latest = dump.latest.max(latest_time(&item));
             let kind = item["kind"].as_str().unwrap_or_default().to_owned();
             *kinds.entry(kind.clone()).or_default() += 1;
+            uses.look_at(&kind, &item);
             if let Err(problem) = dump.take(&kind, item, &mut seen) {
                 dump.problems.push(format!("items[{index}]: {problem}"));
             }
         })?;
-        let missing = NEEDED.iter().chain(&USEFUL);
-        for (kind, therefore) in missing.filter(|(kind, _)| !kinds.contains_key(*kind)) {
+        let used = USEFUL.iter().filter(|(_, is_used, _)| is_used(&uses));
+        let used = used.map(|(kind, _, therefore)| (kind, therefore));
+        let needed = NEEDED.iter().map(|(kind, therefore)| (kind, therefore));
+        let needed = needed.chain(used);
+        for (kind, therefore) in needed.filter(|(kind, _)| !kinds.contains_key(**kind)) {
             dump.problems
                 .push(format!("the dump has no {kind}: {therefore}"));
         }

@@ -94,7 +94,12 @@ fn a_dump_of_a_real_cluster_is_planned_for() {
     workshop.write("groups.yaml", GROUPS);
 
     let arguments = ["plan", "cluster.json", "--node-groups", "groups.yaml"];
-    let text = workshop.succeed(&arguments);
+    let ran = workshop.run(&arguments);
+    ran.expect(0, &[]);
+    let text = format!("{}{}", ran.stdout, ran.stderr);
+    // They were asked for, and there are none.
+    assert!(!text.contains("the dump has no DaemonSet"), "{text}");
+    assert!(!text.contains("the dump has no StorageClass"), "{text}");
     for expected in [
         "1 node in 4 node groups",
         "5 wait for a node",
@@ -328,6 +333,19 @@ fn what_is_wrong_with_a_dump_is_named_and_the_rest_is_planned_for() {
     ] {
         assert!(text.contains(expected), "no {expected:?} in:\n{text}");
     }
+
+    // A pod shows that the cluster has DaemonSets, and nothing that it has classes.
+    let mut agent = pod("agent", "1", None);
+    let owner = json!({"kind": "DaemonSet", "name": "agent", "uid": "a", "controller": true});
+    agent["metadata"]["ownerReferences"] = json!([owner]);
+    let dump = json!({"apiVersion": "v1", "kind": "List", "items": [agent]});
+    workshop.write("agent.json", dump.to_string());
+    let text = workshop.succeed(&["plan", "agent.json", "--node-groups", "groups.yaml"]);
+    assert!(
+        text.contains("the dump has no DaemonSet: new nodes carry only"),
+        "{text}"
+    );
+    assert!(!text.contains("the dump has no StorageClass"), "{text}");
 
     for (groups, expected) in [
         (
