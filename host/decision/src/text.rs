@@ -2,7 +2,7 @@
 //! shortened here, and characters that could forge a line of a log or control a terminal
 //! are escaped here.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// Maximum size of a message: a condition, a log line, an error, a reason, a sentence.
 pub const MESSAGE_BYTES: usize = 2 << 10;
@@ -73,6 +73,13 @@ pub fn lines(text: &str) -> String {
     read
 }
 
+/// Formats a count with a noun: `1 pod`, `2 pods`.
+#[must_use]
+pub fn counted<N: Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let s = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{s}")
+}
+
 /// Lists names in at most this many bytes. Says how many of the `total` names there are
 /// besides those that are listed. `names` may have fewer than all.
 #[must_use]
@@ -123,7 +130,7 @@ fn steers(c: char) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{CUT, list, message, note, readable, steers};
+    use super::{CUT, counted, list, message, note, readable, steers};
 
     #[test]
     fn texts_are_cut_between_characters_and_cannot_steer_a_terminal() {
@@ -139,6 +146,12 @@ mod tests {
             readable(&mut text, bytes);
             assert_eq!(text, read);
         }
+    }
+
+    #[test]
+    fn one_of_a_thing_is_not_called_many() {
+        let texts = [0_u32, 1, 2].map(|count| counted(count, "pod"));
+        assert_eq!(texts, ["0 pods", "1 pod", "2 pods"]);
     }
 
     #[test]

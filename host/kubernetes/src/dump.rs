@@ -48,7 +48,7 @@ const USEFUL: [(&str, Evidence, &str); 5] = [
     (
         "StorageClass",
         |uses| uses.storage_classes,
-        "claims that are not bound can't be",
+        "claims that are not bound can't be bound",
     ),
     (
         "CSINode",

@@ -34,7 +34,7 @@ use super::zone_orders::ZoneOrder;
 use flyball_decision::event::Event;
 use flyball_decision::memory::PolicyMemories;
 use flyball_decision::policy::PolicyEngine;
-use flyball_decision::text::MESSAGE_BYTES;
+use flyball_decision::text::{MESSAGE_BYTES, counted};
 use flyball_decision::time::Timestamp;
 
 use self::candidates::Candidates;
@@ -230,7 +230,9 @@ fn verdict(rounds: &[Round], pending: &Pending, held: Option<(String, String)>) 
             let nodes: u32 = orders.iter().map(|order| order.to - order.from).sum();
             let helped: u32 = rounds.iter().map(|round| round.helped.count).sum();
             let message = format!(
-                "{nodes} nodes for {helped} pods: {}",
+                "{} for {}: {}",
+                counted(nodes, "node"),
+                counted(helped, "pod"),
                 listed_within(&orders, MESSAGE_BYTES / 2)
             );
             ("ScaleUp".to_owned(), message)
@@ -242,16 +244,16 @@ fn verdict(rounds: &[Round], pending: &Pending, held: Option<(String, String)>) 
         _ if pending.sought == 0 => (
             "NotNeeded".to_owned(),
             format!(
-                "nodes that are there or on their way have room for {} pods",
-                pending.fit
+                "nodes that are there or on their way have room for {}",
+                counted(pending.fit, "pod")
             ),
         ),
         _ => (
             "NoOption".to_owned(),
-            format!(
-                "no group helps the {} pods that fit nowhere",
-                pending.sought
-            ),
+            match pending.sought {
+                1 => "no group helps the pod that fits nowhere".to_owned(),
+                sought => format!("no group helps the {sought} pods that fit nowhere"),
+            },
         ),
     };
     NodeVerdict {

@@ -9,12 +9,6 @@ pub(crate) fn count(value: f64) -> String {
     }
 }
 
-/// Formats a number with a noun.
-pub(crate) fn counted(number: u64, one: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{number} {one}{s}")
-}
-
 /// Formats a part of a whole in percent.
 pub(crate) fn share(part: f64, whole: f64) -> String {
     if whole <= 0.0 {

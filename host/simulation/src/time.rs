@@ -129,12 +129,6 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<Timestamp> {
     Some(Timestamp(at.as_millisecond()))
 }
 
-/// Formats a timestamp as RFC 3339 in UTC.
-#[must_use]
-pub fn rfc3339(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |at| at.to_string())
-}
-
 /// Formats a time since the start: `12:34:56`, after a day `2d 12:34:56`.
 #[must_use]
 pub fn elapsed_text(ms: i64) -> String {
@@ -186,7 +180,7 @@ mod tests {
 
     use flyball_decision::time::Timestamp;
 
-    use super::{ClockMap, Millis, elapsed_text, parse_timestamp, rfc3339};
+    use super::{ClockMap, Millis, elapsed_text, parse_timestamp};
 
     #[test]
     fn durations_read_as_people_write_them() {
@@ -224,7 +218,7 @@ mod tests {
         assert_eq!(parse_timestamp("2014-04-10 00:04:00"), Some(at));
         assert_eq!(parse_timestamp("2014-04-10T02:04:00+02:00"), Some(at));
         assert_eq!(parse_timestamp("yesterday"), None);
-        assert_eq!(rfc3339(at), "2014-04-10T00:04:00Z");
+        assert_eq!(at.to_rfc3339(), "2014-04-10T00:04:00Z");
     }
 
     #[test]

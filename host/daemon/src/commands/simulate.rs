@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, anyhow};
 use flyball_decision::policy::PolicyEngine;
+use flyball_decision::text::counted;
 use flyball_replicas::options::ReplicaOptions;
 use flyball_report::{figures, page};
 use flyball_sandbox::Registry;
@@ -133,7 +134,8 @@ impl Bar {
             .set_position(over * RUN + u64::try_from(part).unwrap_or(0));
         let totals = &progress.totals;
         let nodes = totals.nodes.map_or(String::new(), |nodes| {
-            format!("  {} nodes, {} pods pending", nodes.ready, nodes.pending)
+            let ready = counted(nodes.ready, "node");
+            format!("  {ready}, {} pending", counted(nodes.pending, "pod"))
         });
         self.bar.set_message(format!(
             "{}  load {:.0}/s  {} replicas ({} ready){nodes}",

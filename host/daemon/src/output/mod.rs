@@ -137,20 +137,11 @@ fn is_pipe_error(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::BrokenPipe
 }
 
-/// Formats date and time in UTC: `2026-11-24 14:03:15`.
-pub fn date_time(at: Timestamp) -> String {
-    format_time(at, "%Y-%m-%d %H:%M:%S")
-}
-
 /// Formats the time of day in UTC: `14:03`.
 pub fn time_of_day(at: Timestamp) -> String {
-    format_time(at, "%H:%M")
-}
-
-fn format_time(at: Timestamp, form: &str) -> String {
     jiff::Timestamp::from_millisecond(at.0).map_or_else(
         |_| format!("{} ms", at.0),
-        |time| time.strftime(form).to_string(),
+        |time| time.strftime("%H:%M").to_string(),
     )
 }
 
@@ -192,14 +183,9 @@ pub fn count(count: u64) -> String {
     text
 }
 
-/// Formats a count with a noun: `1 pod`, `2 pods`.
-pub fn plural(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, date_time};
+    use super::{bytes, count, time_of_day};
     use flyball_decision::time::Timestamp;
 
     #[test]
@@ -209,9 +195,6 @@ mod tests {
             [7, 1_000, 1_234_567].map(count),
             ["7", "1,000", "1,234,567"]
         );
-        assert_eq!(
-            date_time(Timestamp(1_796_000_000_000)),
-            "2026-11-30 00:53:20"
-        );
+        assert_eq!(time_of_day(Timestamp(1_796_000_000_000)), "00:53");
     }
 }

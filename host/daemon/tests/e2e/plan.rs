@@ -128,6 +128,8 @@ fn a_dump_of_a_real_cluster_is_planned_for() {
     let json = workshop.succeed(&[&arguments[..], &fewest].concat());
     let plan: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(plan["verdict"]["orders"][0]["group"], "larger");
+    let message = plan["verdict"]["message"].as_str().unwrap();
+    assert!(message.starts_with("1 node for 3 pods: "), "{message}");
 }
 
 /// Returns a pod that requests this cpu, and that waits if it is bound to no node.

@@ -133,7 +133,11 @@ fn in_words(budget: &BudgetFacts) -> String {
     } = budget;
     let allows = match budget.allowed() {
         ..=0 => format!(
-            "allows no disruption: {current_healthy} pods are healthy, and {min_healthy} must be"
+            "allows no disruption: {} healthy, and {min_healthy} must be",
+            match current_healthy {
+                1 => "1 pod is".to_owned(),
+                pods => format!("{pods} pods are"),
+            }
         ),
         allowed => format!("allows {allowed} at a time, which removals before this one use"),
     };

@@ -6,6 +6,7 @@ use super::replicas::{answered_by, part_notes};
 use super::{Block, Cell, Document, Documented, Note, Table, Tone};
 use flyball_decision::expander::OptionColumns;
 use flyball_decision::part::ExpanderRecord;
+use flyball_decision::text::counted;
 use flyball_nodes::record::{
     NodeDecisionRecord, NodeVerdict, OrderOutcome, Pending, PodList, Remaining, Round,
     SkippedGroup, listed,
@@ -26,8 +27,9 @@ impl Documented for NodeDecisionRecord {
         }
         for upcoming in &self.upcoming {
             let text = format!(
-                "{} nodes of {} are on their way",
-                upcoming.nodes, upcoming.group
+                "on the way: {} of {}",
+                counted(upcoming.nodes, "node"),
+                upcoming.group
             );
             blocks.push(Note::plain(0, text).into());
         }

@@ -1,6 +1,7 @@
 //! The page around the charts: heading, figures, policies and decisions.
 
 use flyball_decision::policy::PolicyVersion;
+use flyball_decision::text::counted;
 
 use super::plots::{self, View};
 use super::{node_decisions, nodes};
@@ -10,7 +11,7 @@ use crate::html::{self, Text, legend, sentences};
 use flyball_simulation::Decision;
 use flyball_simulation::Run;
 use flyball_simulation::Summary;
-use flyball_simulation::time::{elapsed_text, rfc3339};
+use flyball_simulation::time::elapsed_text;
 
 pub fn page(runs: &[Run]) -> String {
     let Some(first) = runs.first() else {
@@ -44,7 +45,7 @@ fn facts(run: &Run) -> String {
     let facts = [
         ("seed", scenario.seed.to_string()),
         ("virtual time", scenario.duration.to_string()),
-        ("from", rfc3339(scenario.start)),
+        ("from", scenario.start.to_rfc3339()),
         ("sync period", scenario.sync_period.to_string()),
         ("workloads", count.to_string()),
         ("flyball", run.host_version.to_string()),
@@ -210,9 +211,10 @@ fn marks(run: &Run) -> Vec<Mark> {
 
 fn decisions(run: &Run) -> String {
     let kept = &run.journal.decisions;
-    let count = run.journal.count;
     let mut html = format!(
-        "<p>{count} decisions; of those that changed something, the last {}.</p>\n",
+        "<p>{}. Below are the last {} that changed replicas, or that were the first to fail or to \
+         hold them for their reason.</p>\n",
+        counted(run.journal.count, "decision"),
         kept.len()
     );
     let several = run.workloads.len() > 1;

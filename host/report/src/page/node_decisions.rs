@@ -1,13 +1,13 @@
 //! Decisions about nodes: candidates with their scores, the expander that chose and its
 //! reason, and why pods were left without a node.
 
+use flyball_decision::text::counted;
 use flyball_nodes::record::NodeDecisionRecord;
 
 use super::documents;
 use crate::document::Documented as _;
 use crate::figures::{Column, columns};
 use crate::html::{Text, legend};
-use crate::text::counted;
 use flyball_simulation::Run;
 use flyball_simulation::time::elapsed_text;
 

@@ -10,6 +10,8 @@
 
 use std::f64::consts::PI;
 
+use flyball_decision::text;
+
 use super::functions::FUNCTIONS;
 use super::{InvalidFormula, Node, Operator};
 use crate::time::unit_seconds;
@@ -175,13 +177,13 @@ impl<'a> Parser<'a> {
         self.expect(')')?;
         let (fewest, most) = function.arguments;
         if arguments.len() < fewest || arguments.len() > most {
+            let most_arguments = text::counted(most, "argument");
             let range = match fewest == most {
-                true => most.to_string(),
-                false => format!("{fewest} to {most}"),
+                true => most_arguments,
+                false => format!("{fewest} to {most_arguments}"),
             };
-            let plural = if most == 1 { "" } else { "s" };
             let given = arguments.len();
-            let message = format!("{name} takes {range} argument{plural}, not {given}");
+            let message = format!("{name} takes {range}, not {given}");
             return Err(self.error(start, &message));
         }
         Ok(Node::Call(function, arguments))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flyball_decision::policy::PolicyVersion;
 use flyball_decision::recorder::Recorder;
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 use flyball_nodes::record::NodeDecisionRecord;
 use flyball_replicas::record::{DecisionRecord, Outcome};
@@ -174,7 +175,7 @@ impl Screen {
     }
 
     fn print_ready(&self, at: Timestamp, totals: &Totals, count: usize, ordered: Timestamp) {
-        let nodes = output::plural(count, "node");
+        let nodes = text::counted(count, "node");
         let after = at.since(ordered) / 1_000;
         let text = format!("{nodes} Ready, {after} s after the order");
         let text = styled(DIM, fitted(&text, self.text_width));
@@ -248,7 +249,7 @@ impl Screen {
                     nodes.ordered = nodes.ready.saturating_add(coming);
                 }
                 drop(state);
-                let nodes = output::plural(count as usize, &format!("{group} node"));
+                let nodes = text::counted(count as usize, &format!("{group} node"));
                 let room = self.text_width.saturating_sub(name.len() + 1);
                 let text = fitted(&format!("orders {nodes}"), room);
                 let text = format!("{} {}", styled(POLICY, name), styled(GOOD, text));

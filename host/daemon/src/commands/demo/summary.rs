@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use flyball_decision::policy::PolicyVersion;
+use flyball_decision::text;
 use flyball_report::figures;
 use flyball_simulation::Run;
 
@@ -96,7 +97,7 @@ fn add_row<T>(
 }
 
 fn additions(tally: &ReplicaTally) -> String {
-    let times = output::plural(tally.additions as usize, "time");
+    let times = text::counted(tally.additions as usize, "time");
     match tally.mean_utilization() {
         Some(cpu) => format!("{times}, at {:.0}% cpu", cpu * 100.0),
         None => times,

@@ -2,12 +2,13 @@
 
 use std::io::Write as _;
 
+use flyball_decision::text::counted;
 use flyball_nodes::record::{NeededRecord, Round, Upcoming, listed};
 use flyball_report::document::{self, Block};
 
 use super::PlanReport;
 use super::removals::{Removals, RemovedNode};
-use crate::output::{self, GOOD, Out, STRONG, WARNING, plain, plural, styled};
+use crate::output::{self, GOOD, Out, STRONG, WARNING, plain, styled};
 
 /// Prints the whole plan.
 pub fn print(report: &PlanReport) -> anyhow::Result<()> {
@@ -17,9 +18,9 @@ pub fn print(report: &PlanReport) -> anyhow::Result<()> {
     writeln!(
         out,
         "{} in {}, {}: {} for a node",
-        plural(report.nodes, "node"),
-        plural(report.groups.len(), "node group"),
-        plural(report.pods, "pod"),
+        counted(report.nodes, "node"),
+        counted(report.groups.len(), "node group"),
+        counted(report.pods, "pod"),
         match waiting {
             1 => "1 waits".to_owned(),
             count => format!("{count} wait"),
@@ -48,7 +49,7 @@ pub fn print(report: &PlanReport) -> anyhow::Result<()> {
         writeln!(out, "  {count} {what}")?;
     }
     for Upcoming { group, nodes } in &report.upcoming {
-        let nodes = plural(*nodes as usize, "node");
+        let nodes = counted(*nodes as usize, "node");
         writeln!(out, "  {group}: {nodes} on the way")?;
     }
     // Rounds about a topology domain order nothing: all pods are in the next round.
@@ -78,7 +79,7 @@ pub fn print(report: &PlanReport) -> anyhow::Result<()> {
     let removed = report.scale_down.removed.iter();
     let removed: Vec<&str> = removed.map(|node| &*node.node).collect();
     if !removed.is_empty() {
-        let count = plural(removed.len(), "node");
+        let count = counted(removed.len(), "node");
         let saved = saved(report.scale_down.saved_per_hour);
         let line = format!("{count} could go{saved}: {}", removed.join(", "));
         writeln!(out, "      {}", styled(GOOD, line))?;

@@ -56,14 +56,13 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
 
 /// Builds the policy in a folder into the folder's own target directory.
 pub fn build(folder: &Path) -> anyhow::Result<Built> {
-    // Cargo's progress is not shown, and the first build takes a while.
-    let mut err = anstream::stderr();
-    writeln!(
-        err,
-        "{}",
-        styled(DIM, "building (the first time takes a minute or two)")
-    )?;
     let target = folder.join("target");
+    // Cargo's progress is not shown, and the first build takes a while.
+    let text = match target.join("wasm32-unknown-unknown").exists() {
+        true => "building",
+        false => "building (the first time takes a minute or two)",
+    };
+    writeln!(anstream::stderr(), "{}", styled(DIM, text))?;
     flyball_build::build(&BuildRequest::new(folder, target))
         .with_context(|| format!("cannot build the policy in {}", folder.display()))
 }

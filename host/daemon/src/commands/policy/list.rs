@@ -107,7 +107,7 @@ fn health(policy: &PolicyStatus) -> (String, String) {
             (styled(BAD, "rolledBack"), remark)
         }
         PolicyState::Quarantined { until, reason } => {
-            let remark = format!("until {} UTC: {reason}", output::date_time(*until));
+            let remark = format!("until {}: {reason}", until.to_rfc3339());
             (styled(BAD, "quarantined"), remark)
         }
     }

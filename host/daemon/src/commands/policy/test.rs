@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 use flyball_decision::policy::{Policy as _, PolicyOutcome, Usage};
+use flyball_decision::text;
 use flyball_sandbox::CompiledPolicy;
 use serde_json::{Value, json};
 
@@ -150,7 +151,7 @@ fn print(policy: &CompiledPolicy, results: &[CaseResult]) -> anyhow::Result<()> 
     writeln!(
         out,
         "{name}  {} in the sandbox\n",
-        output::plural(results.len(), "case")
+        text::counted(results.len(), "case")
     )?;
     let names = results.iter().map(|result| result.name.chars().count());
     let widest = names.max().unwrap_or(0);

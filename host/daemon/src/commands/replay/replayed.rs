@@ -11,7 +11,7 @@ use flyball_report::document::ABOUT_NODES;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::output::{self, DIM, Out, STRONG, WARNING, styled};
+use crate::output::{DIM, Out, STRONG, WARNING, styled};
 
 /// A record whose replay can be printed.
 pub trait ReplayedRecord: Decided<Verdict: Serialize> {
@@ -141,7 +141,7 @@ pub fn print<R: ReplayedRecord>(
     else {
         return Ok(());
     };
-    let at = output::date_time(record.at());
+    let at = record.at().to_rfc3339();
     let object = styled(STRONG, record.object());
     writeln!(out, "{}  {object}", styled(STRONG, at))?;
     let differences = record.differences(now);
