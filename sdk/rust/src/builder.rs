@@ -107,7 +107,7 @@ impl<C, S> ReplicaBuilder<C, S> {
         self
     }
 
-    /// Replicas wanted, and those that there are.
+    /// Replicas that are wanted, and replicas that exist.
     pub fn replicas(mut self, current: i32, running: i32) -> Self {
         (self.0.input.current_replicas, self.0.input.status_replicas) = (current, running);
         self
@@ -200,7 +200,7 @@ impl<C, S> ReplicaBuilder<C, S> {
         self
     }
 
-    /// The answer to the next wish: it could not be had.
+    /// The answer to the next wish: an error instead of the input.
     pub fn not_granted(mut self, error: &str) -> Self {
         self.0.given.granted.push(types::GrantedInput {
             error: error.into(),
@@ -319,7 +319,7 @@ impl MetricSpec {
         self
     }
 
-    /// It could not be had: a stable class of error, and a sentence.
+    /// An error instead of samples: a stable class, and a sentence.
     pub fn failed(mut self, class: &str, message: &str) -> Self {
         (self.0.error, self.0.message) = (class.into(), message.into());
         self

@@ -90,8 +90,8 @@ impl Decision {
         self
     }
 
-    /// A wish to be asked again after this time, be it before the next sync or
-    /// later. A policy that goes by the clock tells it so: while nothing but time
+    /// Asks to be asked again after this time, before the next sync or later. A policy
+    /// whose answer depends on the time needs it: while nothing but the time
     /// changes, one without a wish may be asked once a minute only.
     pub fn ask_again_after(mut self, delay: Duration) -> Self {
         self.again_after = Some(delay);

@@ -147,8 +147,8 @@ impl<'a> Metric<'a> {
         &self.columns.selector
     }
 
-    /// What it should be at: the target of the `type` that the spec names. None
-    /// if the spec gives no figure for that type.
+    /// Its target, of the `type` that the spec names. `None` if the spec has no value
+    /// for that type.
     #[must_use]
     pub fn target(&self) -> Option<Target> {
         match self.columns.target_type.as_str() {
@@ -162,7 +162,7 @@ impl<'a> Metric<'a> {
         }
     }
 
-    /// Why it could not be had: a stable class and a sentence. None if it could.
+    /// Why there are no samples: a stable class and a sentence. `None` without an error.
     #[must_use]
     pub fn error(&self) -> Option<(&'a str, &'a str)> {
         let class = self.columns.error.as_str();

@@ -45,7 +45,7 @@ impl Ranking {
         Self::keep(0..input.options().len())
     }
 
-    /// No option will do, for that reason.
+    /// No option remains, for that reason.
     pub fn none(sentence: impl Into<String>) -> Self {
         let mut none = Self::keep([]);
         none.reason = Reason::new("NoOption", sentence);
@@ -101,7 +101,7 @@ impl Ranking {
         self
     }
 
-    /// Adds a score for each option, for people to read. `None` for an option that is
+    /// Adds a score for each option, which records show. `None` for an option that is
     /// dropped.
     pub fn with_scores(mut self, scores: impl IntoIterator<Item = Option<f64>>) -> Self {
         let figures = scores.into_iter().map(|score| score.unwrap_or(f64::NAN));

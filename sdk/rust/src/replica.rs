@@ -37,13 +37,13 @@ impl<C, S> Replica<C, S> {
         self.input.max_replicas
     }
 
-    /// Replicas that are wanted now: the scale's spec.replicas.
+    /// Replicas that are wanted now: `spec.replicas` of the scale.
     #[must_use]
     pub const fn current(&self) -> i32 {
         self.input.current_replicas
     }
 
-    /// Replicas that there are: the scale's status.replicas.
+    /// Replicas that exist: `status.replicas` of the scale.
     #[must_use]
     pub const fn running(&self) -> i32 {
         self.input.status_replicas
@@ -55,13 +55,13 @@ impl<C, S> Replica<C, S> {
         self.input.ready_replicas
     }
 
-    /// The part of the target by which usage may exceed it unanswered.
+    /// Tolerance above the target, as a part of it, within which replicas stay.
     #[must_use]
     pub const fn tolerance_up(&self) -> f64 {
         self.input.tolerance_up
     }
 
-    /// The part of the target by which usage may fall short unanswered.
+    /// Tolerance below the target, as a part of it, within which replicas stay.
     #[must_use]
     pub const fn tolerance_down(&self) -> f64 {
         self.input.tolerance_down

@@ -104,7 +104,7 @@ impl Want {
 pub struct Granted<'a>(pub(crate) &'a types::GrantedInput);
 
 impl<'a> Granted<'a> {
-    /// Why it could not be had.
+    /// Why the host could not fetch it. `None` if it could.
     #[must_use]
     pub fn error(&self) -> Option<&'a str> {
         let error = self.0.error.as_str();
