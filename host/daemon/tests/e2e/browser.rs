@@ -16,7 +16,7 @@ const KEEP: &str = include_str!("../../../../tests/support/src/keep.sh");
 
 /// Options of the browser: nothing but the page is loaded. It listens on no port, and ends
 /// with its driver.
-const OPTIONS: [&str; 9] = [
+const OPTIONS: [&str; 10] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -25,6 +25,8 @@ const OPTIONS: [&str; 9] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    // Containers have little of it.
+    "--disable-dev-shm-usage",
     "--remote-debugging-pipe",
 ];
 
