@@ -120,7 +120,7 @@ pub fn get(server: &str, path: &str) -> anyhow::Result<Answer> {
             }
             let leader = response.headers().get(LEADER);
             let leader = leader.map(|leader| String::from_utf8_lossy(leader.as_bytes()));
-            let leader = leader.map(|leader| text::note(leader));
+            let leader = leader.map(text::note);
             let body = response
                 .body_mut()
                 .with_config()
