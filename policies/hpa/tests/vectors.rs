@@ -182,9 +182,9 @@ fn metric(case: &Case, pods: &[PodIn]) -> MetricSpec {
         given.target_utilization,
         given.target_milli,
     ) {
-        (_, Some(percent), _) => spec.utilization(percent),
-        ("objectValue" | "externalValue", _, Some(milli)) => spec.value(milli),
-        (_, _, Some(milli)) => spec.average_value(milli),
+        (_, Some(percent), _) => spec.target_utilization(percent),
+        ("objectValue" | "externalValue", _, Some(milli)) => spec.target_value(milli),
+        (_, _, Some(milli)) => spec.target_average_value(milli),
         _ => panic!("{}: no target", case.id),
     };
     let spec = match resource {

@@ -265,21 +265,21 @@ impl MetricSpec {
     }
 
     /// Target: percent of the request.
-    pub fn utilization(mut self, percent: i32) -> Self {
+    pub fn target_utilization(mut self, percent: i32) -> Self {
         self.0.target_type = "Utilization".into();
         self.0.target_average_utilization = Some(percent);
         self
     }
 
     /// Target: the average over pods, in milli.
-    pub fn average_value(mut self, milli: i64) -> Self {
+    pub fn target_average_value(mut self, milli: i64) -> Self {
         self.0.target_type = "AverageValue".into();
         self.0.target_average_value = Some(milli);
         self
     }
 
     /// Target: the value itself, in milli.
-    pub fn value(mut self, milli: i64) -> Self {
+    pub fn target_value(mut self, milli: i64) -> Self {
         self.0.target_type = "Value".into();
         self.0.target_value = Some(milli);
         self

@@ -119,7 +119,7 @@ mod tests {
         let now = Time::from_ms(1_800_000);
         let minutes = (0..30).map(|minute| (Time::from_ms(minute * 60_000), minute as f64 / 10.0));
         let load = MetricSpec::pods("requests")
-            .average_value(1000)
+            .target_average_value(1000)
             .samples(now, [1500, 1500]);
         let input = Replica::<Config>::build()
             .at(now)
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn refuses_without_history() {
-        let load = MetricSpec::pods("requests").average_value(1000);
+        let load = MetricSpec::pods("requests").target_average_value(1000);
         let input = Replica::<Config>::build()
             .metric(load)
             .not_granted("no history is kept");

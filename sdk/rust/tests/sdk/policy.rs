@@ -126,7 +126,7 @@ fn views_show_what_the_columns_say() {
         .replicas(3, 3)
         .ready_pods(3);
     let cpu = MetricSpec::resource("cpu")
-        .utilization(50)
+        .target_utilization(50)
         .requests([Request::Milli(1000), Request::Milli(1000), Request::Missing])
         .samples(build.now(), [500, 750, 1000]);
     let input = build.metric(cpu).done();
