@@ -291,7 +291,7 @@ impl MetricSpec {
         self
     }
 
-    /// Adds a sample of the pod in that row. `None` if the pod is not known.
+    /// Adds a sample of the pod in that row, in milli. `None` if the pod is not known.
     pub fn sample(mut self, pod: Option<usize>, milli: i64, at: Time, window: Duration) -> Self {
         let row = pod
             .and_then(|pod| u32::try_from(pod).ok())
@@ -312,7 +312,7 @@ impl MetricSpec {
         })
     }
 
-    /// A value that speaks of no pod: an object's, or one series of an external
+    /// A value of no pod, in milli: an object's, or one series of an external
     /// metric.
     pub fn measured(mut self, milli: i64) -> Self {
         self.0.value.push(milli);

@@ -33,7 +33,7 @@ pub struct Proposal {
 }
 
 impl Decision {
-    /// There should be so many replicas. The host holds them within the
+    /// There should be so many replicas. The host then enforces the
     /// object's bounds and its rate limits. Say why with [`because`](Self::because):
     /// else the code is `Unexplained`.
     pub fn to(replicas: impl Into<i64>) -> Self {

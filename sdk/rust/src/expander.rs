@@ -191,7 +191,7 @@ impl<'a> ScaleOption<'a> {
         self.has(bits::EXISTS)
     }
 
-    /// Whether its nodes have GPUs.
+    /// Whether there are GPUs on its nodes.
     #[must_use]
     pub fn has_gpu(self) -> bool {
         self.has(bits::HAS_GPU)
@@ -221,7 +221,7 @@ impl<'a> ScaleOption<'a> {
         cell(&self.columns.node_count, self.row)
     }
 
-    /// Pods that would find a place: on these nodes, or on others once pods run on these.
+    /// Pods that would find a place: on what is added, or elsewhere once pods run on it.
     #[must_use]
     pub fn pods(self) -> u32 {
         cell(&self.columns.pod_count, self.row)
@@ -275,13 +275,13 @@ impl<'a> ScaleOption<'a> {
         cell(&self.columns.current_size, self.row)
     }
 
-    /// Fewest nodes of the group. The host holds this bound by itself.
+    /// Fewest nodes of the group. The host enforces this bound.
     #[must_use]
     pub fn min_size(self) -> u32 {
         cell(&self.columns.min_size, self.row)
     }
 
-    /// Most nodes of the group. The host holds this bound by itself.
+    /// Most nodes of the group. The host enforces this bound.
     #[must_use]
     pub fn max_size(self) -> u32 {
         cell(&self.columns.max_size, self.row)

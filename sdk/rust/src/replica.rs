@@ -25,13 +25,13 @@ impl<C, S> Replica<C, S> {
         &self.input.target
     }
 
-    /// Fewest replicas allowed. The host holds this bound by itself.
+    /// Fewest replicas allowed. The host enforces this bound.
     #[must_use]
     pub const fn min(&self) -> i32 {
         self.input.min_replicas
     }
 
-    /// Most replicas allowed. The host holds this bound by itself.
+    /// Most replicas allowed. The host enforces this bound.
     #[must_use]
     pub const fn max(&self) -> i32 {
         self.input.max_replicas

@@ -61,13 +61,13 @@ impl<'a> Group<'a> {
         cell(&self.columns.state, self.row) & group_bits::ALL_OR_NONE != 0
     }
 
-    /// Fewest nodes. The host holds this bound by itself.
+    /// Fewest nodes. The host enforces this bound.
     #[must_use]
     pub fn min_size(self) -> u32 {
         cell(&self.columns.min_size, self.row)
     }
 
-    /// Most nodes. The host holds this bound by itself.
+    /// Most nodes. The host enforces this bound.
     #[must_use]
     pub fn max_size(self) -> u32 {
         cell(&self.columns.max_size, self.row)

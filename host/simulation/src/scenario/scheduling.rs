@@ -135,7 +135,7 @@ pub struct TopologySpreadConstraint {
     /// The pods that are counted; left out: no pods.
     #[serde(default)]
     pub label_selector: Option<LabelSelector>,
-    /// Minimum number of domains: with fewer, the fewest pods count as 0 (1).
+    /// Minimum number of domains: if there are fewer, the smallest count is taken as 0 (1).
     #[serde(default = "one")]
     pub min_domains: i32,
     /// Whether only nodes count that the pod's affinity allows (`Honor`). Example: `Ignore`.

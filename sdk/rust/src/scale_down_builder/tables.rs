@@ -256,7 +256,7 @@ impl ScaleDownNodeSpec {
         self
     }
 
-    /// It is a node for GPUs.
+    /// It is a node for GPUs, even if none is allocatable.
     pub const fn for_gpus(mut self) -> Self {
         self.gpu = true;
         self
