@@ -137,11 +137,11 @@ pub enum Command {
     ///   flyball crd | kubectl apply -f -
     #[command(verbatim_doc_comment)]
     Crd,
-    /// Print a script that completes flyball's commands in a shell, and names
+    /// Print a script for a shell that completes commands and names
     ///
-    /// The script asks flyball itself, so it need not be made again for a new version:
-    /// for policies in the policies directory, and the daemon for ReplicaAutoscalers and
-    /// nodes.
+    /// The script calls flyball, so a new version of flyball needs no new script. It
+    /// completes names of policies from the policies directory, and names of
+    /// ReplicaAutoscalers and nodes from the daemon.
     ///
     /// Examples:
     ///   source <(flyball completions bash)

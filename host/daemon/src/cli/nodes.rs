@@ -77,8 +77,8 @@ pub struct Nodes {
     pub planning: Planning,
     #[command(flatten)]
     pub removal: Removal,
-    /// Whether this half changes anything; observe: decide and record only, in both
-    /// directions
+    /// Whether node groups are changed; observe: decide and record, and neither order nor
+    /// remove nodes
     #[arg(
         long,
         value_enum,

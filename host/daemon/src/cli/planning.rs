@@ -63,10 +63,11 @@ pub struct Planning {
         default_missing_value = "true"
     )]
     pub scale_up_from_zero: bool,
-    /// Percentage of nodes that may be unready, beside --ok-total-unready-count
+    /// Percentage of nodes that may be unready. If more nodes are unready than this and
+    /// than --ok-total-unready-count, no nodes are ordered
     #[arg(long, value_name = "N", default_value_t = 45.0)]
     pub max_total_unready_percentage: f64,
-    /// Number of nodes that may be unready in any case
+    /// Number of nodes that may be unready, whatever their percentage
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub ok_total_unready_count: u32,
     /// Key of a taint that nodes have only while they start (repeatable). New nodes are

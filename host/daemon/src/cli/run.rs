@@ -45,9 +45,9 @@ pub struct RunArgs {
     /// Where to serve /healthz, /readyz and /v1
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8085")]
     pub http: SocketAddr,
-    /// Serve /v1 also to requests for this host, such as one that a proxy forwards.
-    /// Without it, requests must be for localhost, a loopback address or the
-    /// address of --http; may be given several times
+    /// Serve /v1 also to requests for this host, such as one that a proxy forwards
+    /// (repeatable). Without it, requests must be for localhost, a loopback address
+    /// or the address of --http
     #[arg(long, value_name = "NAME", value_parser = crate::http::hosts::host)]
     pub http_host: Vec<String>,
     /// Where to serve /healthz and /readyz alone, for a kubelet's probes, which

@@ -41,8 +41,8 @@ pub struct Unneeded {
     /// the place of the flags below that configure the policy
     #[arg(long, value_name = "NAME=FILE")]
     pub scale_down_policy_config: Vec<PolicyConfig>,
-    /// Utilization up to which a node may be unneeded: the requests of its pods, as a part
-    /// of its cpu or of its memory, whichever is larger (policy utilization)
+    /// Utilization from 0 to 1 up to which a node may be unneeded: the requests of its pods,
+    /// as a part of its cpu or of its memory, whichever is larger (policy utilization)
     #[arg(long, value_name = "PART", default_value_t = 0.5)]
     pub scale_down_utilization_threshold: f64,
     /// The same for the GPUs of nodes that have them (policy utilization)
@@ -100,7 +100,7 @@ pub struct Unneeded {
         default_missing_value = "true"
     )]
     pub skip_nodes_with_custom_controller_pods: bool,
-    /// Least replicas of a ReplicaSet or ReplicationController whose pods may move (policy
+    /// Minimum replicas of a ReplicaSet or ReplicationController whose pods may move (policy
     /// drain-rules)
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub min_replica_count: u32,
@@ -175,7 +175,7 @@ pub struct Removal {
     /// Time after a removal failed in which no node is removed
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "3m0s")]
     pub scale_down_delay_after_failure: Millis,
-    /// Whether these delays hold for a node group each
+    /// Whether these delays apply to each node group separately
     #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
     #[arg(
         require_equals = true,
@@ -183,14 +183,14 @@ pub struct Removal {
         default_missing_value = "true"
     )]
     pub scale_down_delay_type_local: bool,
-    /// Most nodes that leave at the same time
+    /// Maximum number of nodes that leave at the same time
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub max_scale_down_parallelism: u32,
-    /// Most nodes with pods to evict among them
+    /// Maximum number of these nodes that have pods to evict
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub max_drain_parallelism: u32,
-    /// Most nodes of all groups that may be leaving or not ready at the same time: a share,
-    /// rounded up, or a number; with a time, most nodes that are removed within it
+    /// Maximum number of nodes of all groups that are leaving or not ready at the same time:
+    /// a share, rounded up, or a number; with a time, that are removed within it
     #[arg(long, value_name = "10%|5|20/1h")]
     pub max_disruption: Option<MaxDisruption>,
     /// Ranges of pod priorities with their longest grace: pods of lower ranges are evicted
@@ -207,7 +207,7 @@ pub struct Removal {
     /// How long a refused eviction is tried again
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "2m0s")]
     pub max_pod_eviction_time: Millis,
-    /// Time from the taint of a node to its last look
+    /// Time from the taint of a node until it is simulated once more and drained
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
     pub node_delete_delay_after_taint: Millis,
     /// How long delay-deletion annotations of a node are waited for
@@ -221,7 +221,8 @@ pub struct Removal {
         default_missing_value = "true"
     )]
     pub cordon_node_before_terminating: bool,
-    /// Most nodes that get or lose the taint of unneeded nodes in one pass; 0: none
+    /// Maximum number of nodes that get or lose the taint of unneeded nodes in one pass;
+    /// 0: none
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub max_bulk_soft_taint_count: u32,
     /// Whether DaemonSet pods of nodes without other pods are evicted
