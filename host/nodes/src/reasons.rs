@@ -98,7 +98,7 @@ host_reasons! {
         "lower the minimum of --cores-total or --memory-total",
         "nodes come, or the bound is another one";
     ATOMIC: "AtomicScaleDownFailed",
-        "its group goes to zero as a whole, and not all of its nodes can go",
+        "its group may only go to zero as a whole, and some of its nodes must stay",
         "see the reasons of the group's other nodes",
         "a reason of the group's other nodes changes";
     PARALLELISM: "ScaleDownParallelism",
@@ -150,7 +150,7 @@ host_reasons! {
         "wait",
         "the new nodes are ready, or do not come in time";
     REPLACES_OTHERS: "ReplacesOthers",
-        "it has come in the place of nodes that are leaving",
+        "it replaces nodes that are leaving",
         "wait",
         "these nodes are gone, or stay after all";
 }

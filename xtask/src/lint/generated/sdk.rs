@@ -92,10 +92,8 @@ fn listed(signature: &str, about: &str) -> Option<Listed> {
     let (name, rest) = rest.split_at(rest.find(['(', '<'])?);
     let rest = rest.split_once('(')?.1;
     let rest = rest.trim_end_matches('{').trim();
-    let (arguments, returns) = match rest.rsplit_once(") -> ") {
-        Some((arguments, returns)) => (arguments, returns),
-        None => (rest.strip_suffix(')')?, ""),
-    };
+    let (arguments, after) = rest.split_at_checked(closing(rest)?)?;
+    let returns = after.strip_prefix(") -> ").unwrap_or_default();
     let returns = returns
         .split(" where")
         .next()
@@ -105,12 +103,27 @@ fn listed(signature: &str, about: &str) -> Option<Listed> {
         .split(", ")
         .filter(|argument| !argument.ends_with("self"));
     let arguments: Vec<&str> = arguments.collect();
+    // Without the sections about panics and errors.
+    let summary = about.split(" # ").next().unwrap_or_default();
     let is_column = returns.contains("wire::");
     (!is_column).then(|| Listed {
         name: name.trim_start_matches("r#").to_owned(),
         arguments: simple(arguments.join(", ").trim_end_matches(',')),
         returns: simple(&returns),
-        about: without_links(about.trim()),
+        about: without_links(summary.trim()),
+    })
+}
+
+/// Returns the place of the parenthesis that closes one before the text.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 1;
+    text.find(|letter| {
+        depth += match letter {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        depth == 0
     })
 }
 
@@ -179,6 +192,7 @@ fn table(functions: &[Listed]) -> anyhow::Result<String> {
             about,
         } = function;
         let returns = match returns.as_str() {
+            "" => "–".to_owned(),
             "Self" => "the same".to_owned(),
             returns => format!("`{returns}`"),
         };
