@@ -17,6 +17,6 @@ pub fn install_if_missing() -> anyhow::Result<()> {
         )?;
         Browser::find()
     })?;
-    eprintln!("browser for tests: {}", found.program.display());
+    eprintln!("Browser for tests: {}", found.program.display());
     Ok(())
 }
