@@ -188,7 +188,8 @@ fn scenario(is_there: bool) -> anyhow::Result<Scenario> {
         write!(
             text,
             "  - name: apart\n    namespace: {NAMESPACE}\n    count: 600\n    load: {{formula: 1}}\n    \
-             pod: {{requests: {{cpu: 100m}}, affinity: {{podAntiAffinity: {{required: [{terms}]}}}}}}\n"
+             pod: {{requests: {{cpu: 100m}}, affinity: {{podAntiAffinity: \
+             {{requiredDuringSchedulingIgnoredDuringExecution: [{terms}]}}}}}}\n"
         )?;
     }
     Ok(Scenario::parse(

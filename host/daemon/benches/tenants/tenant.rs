@@ -189,7 +189,7 @@ fn object(deed: Deed, number: usize) -> anyhow::Result<Autoscaler> {
 
 /// Returns a configuration of some 60 KiB that differs by number.
 fn large(number: usize) -> Value {
-    let words = (0..6_000).map(|word| format!("{word:04}-{number:02}"));
+    let words = (0..5_900).map(|word| format!("{word:04}-{number:02}"));
     json!({ "words": words.collect::<Vec<_>>() })
 }
 
