@@ -74,6 +74,46 @@ fn every_node_has_the_utilization_that_upstream_has() {
     differences.finish();
 }
 
+/// Thousands of nodes with many different reasons are judged within the usual fuel.
+#[test]
+fn many_nodes_with_many_reasons_are_judged() {
+    const NODES: u32 = 5_000;
+    let percentages = (0..NODES).map(|node| 51 + i64::from(node % 200));
+    let mut columns = NodeColumns {
+        group: vec![-1; NODES as usize],
+        state: vec![node_state::READY; NODES as usize],
+        allocatable_cpu: vec![4_000; NODES as usize],
+        allocatable_memory: vec![8 << 30; NODES as usize],
+        allocatable_gpu: vec![0; NODES as usize],
+        requested_cpu: percentages.map(|percent| percent * 40).collect(),
+        ..NodeColumns::default()
+    };
+    let zeros = || vec![0; NODES as usize];
+    columns.requested_memory = zeros();
+    columns.requested_gpu = zeros();
+    columns.daemon_set_cpu = zeros();
+    columns.daemon_set_memory = zeros();
+    columns.daemon_set_gpu = zeros();
+    columns.mirror_cpu = zeros();
+    columns.mirror_memory = zeros();
+    columns.mirror_gpu = zeros();
+    let mut input = ScaleDownNodesInput {
+        nodes: Arc::new(columns),
+        ..ScaleDownNodesInput::default()
+    };
+    input.complete().unwrap();
+    let policy = policy("utilization");
+    let context = Context {
+        configuration: "{}".into(),
+        ..Context::default()
+    };
+    let outcome = ScaleDownNodesQuestion::ask(&*policy, &context, &mut input, &mut ());
+    let verdicts = outcome.answer.unwrap();
+    assert_eq!(verdicts.reasons.len(), 200);
+    let stays = |verdict: &u32| *verdict == node_verdict::MUST_STAY;
+    assert!(verdicts.verdict.iter().all(stays));
+}
+
 /// Whether the only node may go, and why not.
 fn eligible(verdicts: &NodeVerdicts) -> (bool, String) {
     if verdicts.verdict[0] == node_verdict::MAY_GO {
