@@ -178,6 +178,7 @@ fn blocked(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
         large::replace(&mut world.state(), round, come)?;
         control.tick(now);
         churn.push(start.elapsed());
+        control.decided()?;
     }
     report(
         "nodes/scale-down-churn-5000",

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use flyball_decision::memory::InMemoryStore;
 use flyball_decision::policy::PolicyEngine;
 use flyball_decision::ports::{Clock, DecisionPorts};
@@ -95,7 +95,14 @@ impl<R: NodesReader> Control<R> {
     pub fn decided(&self) -> anyhow::Result<Arc<NodeDecisionRecord>> {
         let last = self.records.0.lock();
         let last = last.unwrap_or_else(PoisonError::into_inner).clone();
-        last.context("nothing was decided")
+        let record = last.context("nothing was decided")?;
+        // With a policy that fails, all nodes stay.
+        let mut needed = record.scale_down.iter().flat_map(|down| &down.needed);
+        let failed = needed.find(|node| &*node.stay.code == "PolicyFailed");
+        if let Some(node) = failed {
+            bail!("{}: {}", node.node, node.stay.message);
+        }
+        Ok(record)
     }
 }
 
