@@ -12,10 +12,12 @@ pub mod bench;
 pub mod binaries;
 mod cluster;
 mod faults;
+mod processes;
 pub mod vectors;
 mod wait;
 
 pub use aws::{Aws, GroupSize};
 pub use cluster::{Cluster, ClusterOptions};
 pub use faults::{Call, Fate, Faults};
+pub use processes::processes_that_name;
 pub use wait::wait_for;

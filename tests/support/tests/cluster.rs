@@ -5,13 +5,14 @@
     reason = "a panic is how a test says what is wrong"
 )]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use flyball_test_support::{Cluster, ClusterOptions, wait_for};
+use flyball_test_support::{Cluster, ClusterOptions, processes_that_name, wait_for};
 use serde_json::Value;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -54,7 +55,7 @@ fn pods_run_and_report_the_cpu_that_their_annotation_says() {
     drop(cluster);
     assert!(!kubeconfig.exists());
     let folder = kubeconfig.parent().unwrap();
-    assert_eq!(processes_that_name(folder), Vec::<String>::new());
+    assert_eq!(processes_that_name(folder), BTreeMap::new());
 }
 
 #[test]
@@ -76,7 +77,7 @@ fn the_api_server_goes_and_comes_back() {
 
     // The restarted one ends with the others.
     drop(cluster);
-    assert_eq!(processes_that_name(&folder), Vec::<String>::new());
+    assert_eq!(processes_that_name(&folder), BTreeMap::new());
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn nothing_is_left_of_a_cluster_whose_owner_was_killed_while_it_started() {
         wait_for(first_seen, MINUTE, || {
             let processes = processes_that_name(owner.folder.path());
             Ok(processes
-                .iter()
+                .values()
                 .any(|line| line.contains(first_seen))
                 .then_some(()))
         })
@@ -208,24 +209,11 @@ fn end_without_reaping(folder: &Path, component: &str) -> Child {
 
 /// Returns the ids of the processes of a cluster that run a program.
 fn pids(folder: &Path, program: &str) -> Vec<String> {
-    let entries = std::fs::read_dir("/proc").unwrap();
-    let runs = |entry: &std::fs::DirEntry| {
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).into_owned();
-        let path = line.split('\0').next().map(Path::new);
-        path.is_some_and(|path| path.starts_with(folder) && path.ends_with(program))
+    let runs = |line: &str| {
+        let first = line.split('\0').next().map(Path::new);
+        first.is_some_and(|path| path.ends_with(program))
     };
-    let found = entries.filter_map(Result::ok).filter(runs);
-    let names = found.map(|entry| entry.file_name().to_str().unwrap().to_owned());
-    names.collect()
-}
-
-/// Returns the command lines of this machine's processes that contain `path`.
-fn processes_that_name(path: &Path) -> Vec<String> {
-    std::fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok())
-        .map(|line| String::from_utf8_lossy(&line).into_owned())
-        .filter(|line| line.contains(path.to_str().unwrap()))
-        .collect()
+    let processes = processes_that_name(folder).into_iter();
+    let found = processes.filter(|(_, line)| runs(line));
+    found.map(|(id, _)| id).collect()
 }

@@ -1,10 +1,12 @@
 //! `cargo xtask cluster` as a user runs it: the printed commands work, and a signal ends
 //! everything that it started.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+use flyball_test_support::processes_that_name;
 
 /// The last line that the command prints before it waits.
 const LAST: &str = "The guides in docs/ go on from there.";
@@ -48,7 +50,7 @@ fn what_the_command_prints_works_until_it_is_interrupted() {
     let signalled = Command::new("kill").args(["-INT", &pid]).status().unwrap();
     assert!(signalled.success());
     assert!(chore.0.wait().unwrap().success());
-    assert_eq!(processes_that_name(folder.path()), Vec::<String>::new());
+    assert_eq!(processes_that_name(folder.path()), BTreeMap::new());
     assert!(folder.path().read_dir().unwrap().next().is_none());
     assert!(TcpStream::connect(address).is_err(), "moto still serves");
 }
@@ -98,14 +100,4 @@ fn variable<'a>(lines: &[&'a str], name: &str) -> &'a str {
             (found == name).then_some(value)
         })
         .unwrap()
-}
-
-/// Returns the command lines of this machine's processes that contain `path`.
-fn processes_that_name(path: &Path) -> Vec<String> {
-    std::fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok())
-        .map(|line| String::from_utf8_lossy(&line).into_owned())
-        .filter(|line| line.contains(path.to_str().unwrap()))
-        .collect()
 }
