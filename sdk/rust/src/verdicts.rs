@@ -1,7 +1,6 @@
 //! What answers with a verdict for each row have in common.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use crate::bindings::types;
 use crate::reason::Reason;
@@ -12,53 +11,57 @@ pub(crate) const MAX_REASONS: usize = 256;
 
 /// Why a row has its verdict: a code and a sentence. The host knows the row, so a sentence
 /// need not name it; rows with the same reason share it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RowReason {
     pub(crate) code: Cow<'static, str>,
     pub(crate) sentence: Cow<'static, str>,
 }
 
-/// The reasons of an answer, each once.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Reasons {
-    reasons: Vec<RowReason>,
-    /// Hashes of the reasons. To compare the texts of each would cost a row more fuel than
-    /// it has.
-    hashes: Vec<u64>,
+impl RowReason {
+    /// Returns the FNV-1a hash of code and sentence. The standard library's hasher would add
+    /// 2 KiB to each component.
+    fn hash(&self) -> u64 {
+        let bytes = self.code.bytes().chain(self.sentence.bytes());
+        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
 }
+
+/// The reasons of an answer, each once, each with its hash: to compare the texts of all
+/// would cost a row more fuel than it has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Reasons(Vec<(u64, RowReason)>);
 
 impl Reasons {
     /// Returns the row of a reason, and adds it if it is new. If there are as many as an
     /// answer may have, another one with the same code stands in.
     pub(crate) fn row(&mut self, reason: Option<RowReason>) -> i32 {
         let Some(reason) = reason else { return NO_ROW };
-        let mut hasher = DefaultHasher::new();
-        reason.hash(&mut hasher);
-        let hash = hasher.finish();
-        let mut known = self.hashes.iter().zip(&self.reasons);
-        let known = known.position(|(known, other)| *known == hash && *other == reason);
-        let row = known.or_else(|| {
-            if self.reasons.len() < MAX_REASONS {
-                self.reasons.push(reason);
-                self.hashes.push(hash);
-                return Some(self.reasons.len() - 1);
-            }
-            let mut others = self.reasons.iter();
-            others.position(|known| known.code == reason.code)
-        });
+        let reason = (reason.hash(), reason);
+        let row = if let Some(known) = self.0.iter().position(|known| *known == reason) {
+            Some(known)
+        } else if self.0.len() < MAX_REASONS {
+            self.0.push(reason);
+            Some(self.0.len() - 1)
+        } else {
+            let same_code = |(_, known): &(u64, RowReason)| known.code == reason.1.code;
+            self.0.iter().position(same_code)
+        };
         row.and_then(|row| i32::try_from(row).ok())
             .unwrap_or(NO_ROW)
     }
 
     /// Returns code and sentence of a row.
     pub(crate) fn get(&self, row: i32) -> Option<(&str, &str)> {
-        let reason = self.reasons.get(usize::try_from(row).ok()?)?;
+        let (_, reason) = self.0.get(usize::try_from(row).ok()?)?;
         Some((&reason.code, &reason.sentence))
     }
 
     pub(crate) fn into_wire(self) -> Vec<types::Reason> {
-        let reason = |reason: RowReason| Reason::new(reason.code, reason.sentence).into_wire();
-        self.reasons.into_iter().map(reason).collect()
+        let reason =
+            |(_, reason): (u64, RowReason)| Reason::new(reason.code, reason.sentence).into_wire();
+        self.0.into_iter().map(reason).collect()
     }
 }
 
