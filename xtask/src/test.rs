@@ -9,10 +9,14 @@ use anyhow::{Context as _, ensure};
 use crate::command::Elapsed;
 use crate::{setup, workspace};
 
+/// The variable by which a test program gets its number of threads.
+const THREADS: &str = "RUST_TEST_THREADS";
+
 /// Runs all tests, on a real Kubernetes control plane where they need one
 ///
 /// Installs what is missing first (see `cargo xtask setup`), then runs
-/// `cargo test --workspace --no-fail-fast` and sums up.
+/// `cargo test --workspace --no-fail-fast` and sums up. Runs two tests for each processor at a
+/// time unless `RUST_TEST_THREADS` is set, since many wait for a control plane.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Arguments passed on to `cargo test`
@@ -27,12 +31,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     setup::browser()?;
     setup::deny()?;
     let start = Instant::now();
-    let mut child = workspace::cargo()
+    let mut cargo = workspace::cargo();
+    cargo
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(&arguments.cargo)
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run cargo test")?;
+        .stdout(Stdio::piped());
+    if std::env::var_os(THREADS).is_none() {
+        let processors = std::thread::available_parallelism()?.get();
+        cargo.env(THREADS, (2 * processors).to_string());
+    }
+    let mut child = cargo.spawn().context("cannot run cargo test")?;
     let stdout = child.stdout.take().context("no pipe to cargo test")?;
     let mut totals = Totals::default();
     for line in BufReader::new(stdout).split(b'\n') {

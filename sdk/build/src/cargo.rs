@@ -34,6 +34,9 @@ const LINK_ARGUMENTS: [&str; 2] = [
 /// set, so that a policy with a configuration does not compile.
 const SCHEMA_VARIABLE: &str = "FLYBALL_CONFIGURATION_SCHEMA";
 
+/// The variable by which cargo gets the folder to compile in.
+pub(crate) const BUILD_DIR_VARIABLE: &str = "CARGO_BUILD_BUILD_DIR";
+
 /// A WebAssembly module that cargo made.
 #[derive(Clone, Debug)]
 pub(crate) struct Artifact {
@@ -57,6 +60,12 @@ impl Artifact {
     }
 }
 
+/// Returns the absolute folder to compile in.
+pub(crate) fn build_dir(request: &BuildRequest) -> Result<PathBuf, BuildError> {
+    let folder = &request.build_dir;
+    std::path::absolute(folder).map_err(|source| BuildError::io(folder, source))
+}
+
 /// Compiles the targets that `what` selects, and returns the modules.
 pub(crate) fn build(
     package: &Package,
@@ -65,6 +74,7 @@ pub(crate) fn build(
     what: &[&str],
     schema: Option<&str>,
 ) -> Result<Vec<Artifact>, BuildError> {
+    let build_dir = build_dir(request)?;
     let mut command = toolchain.cargo();
     command
         .args([
@@ -79,7 +89,11 @@ pub(crate) fn build(
         .arg(&package.manifest_path)
         .arg("--target-dir")
         .arg(&request.target_dir)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(package, toolchain));
+        .env(BUILD_DIR_VARIABLE, &build_dir)
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            flags(package, &build_dir, toolchain),
+        );
     for setting in PROFILE {
         command.args(["--config", setting]);
     }
@@ -90,18 +104,11 @@ pub(crate) fn build(
         Some(schema) => command.env(SCHEMA_VARIABLE, schema),
         None => command.env_remove(SCHEMA_VARIABLE),
     };
-    run(command, package, request).map(|output| artifacts(&output))
+    run(command, package).map(|output| artifacts(&output))
 }
 
 /// Runs a cargo command and returns what it wrote to standard output.
-pub(crate) fn run(
-    mut command: Command,
-    package: &Package,
-    request: &BuildRequest,
-) -> Result<String, BuildError> {
-    if request.offline {
-        command.arg("--offline");
-    }
+pub(crate) fn run(mut command: Command, package: &Package) -> Result<String, BuildError> {
     let output = command.output().map_err(|source| BuildError::Start {
         program: "cargo".into(),
         source,
@@ -117,9 +124,10 @@ pub(crate) fn run(
 }
 
 /// Compiler flags: for the linker, and such that keep the machine's paths out of
-/// the module. They are the same for all packages of a workspace that have no
-/// dependency outside of it: cargo then compiles what these share only once.
-fn flags(package: &Package, toolchain: &Toolchain) -> String {
+/// the module. Paths in the workspace are relative already. The flags are the same for all
+/// packages that have no dependency outside of their workspace and are compiled in one
+/// folder, so that cargo compiles what these share only once.
+fn flags(package: &Package, build_dir: &Path, toolchain: &Toolchain) -> String {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")));
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
@@ -128,7 +136,7 @@ fn flags(package: &Package, toolchain: &Toolchain) -> String {
         .map(|(name, folder)| remap(folder, &format!("/{name}")))
         .collect();
     flags.extend(LINK_ARGUMENTS.map(str::to_owned));
-    flags.push(remap(&package.workspace_root, "/policy"));
+    flags.push(remap(build_dir, "/target"));
     flags.extend(home.map(|home| remap(&home, "/cargo")));
     flags.extend(toolchain.sysroot().map(|root| remap(&root, "/rust")));
     flags.join("\x1f")

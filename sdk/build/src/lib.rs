@@ -29,22 +29,22 @@ use toolchain::Toolchain;
 pub struct BuildRequest {
     /// Folder of the package's `Cargo.toml`.
     pub manifest_dir: PathBuf,
-    /// Where cargo works and the component ends up. Within a build script it must
-    /// not be the target directory that the outer cargo has locked.
+    /// Where the component ends up. Within a build script it must not be the target
+    /// directory that the outer cargo has locked.
     pub target_dir: PathBuf,
-    /// Keep cargo from the network.
-    pub offline: bool,
+    /// Where cargo compiles. Policies that share it compile their common dependencies once.
+    pub build_dir: PathBuf,
 }
 
 impl BuildRequest {
-    /// Builds the package in `manifest_dir`, online.
+    /// Builds the package in `manifest_dir`, and compiles in its target directory.
     #[must_use]
     pub fn new(manifest_dir: impl Into<PathBuf>, target_dir: impl Into<PathBuf>) -> Self {
-        let (manifest_dir, target_dir) = (manifest_dir.into(), target_dir.into());
+        let target_dir = target_dir.into();
         Self {
-            manifest_dir,
+            manifest_dir: manifest_dir.into(),
+            build_dir: target_dir.clone(),
             target_dir,
-            offline: false,
         }
     }
 }

@@ -40,14 +40,15 @@ pub(crate) fn of(
         .args(["run", "--quiet", "--release", "--manifest-path"])
         .arg(folder.join("Cargo.toml"))
         .arg("--target-dir")
-        .arg(&request.target_dir);
+        .arg(&request.target_dir)
+        .env(cargo::BUILD_DIR_VARIABLE, cargo::build_dir(request)?);
     // The modules' profile, so that cargo compiles macros once for both; but what
     // runs once need not be fast.
     for setting in cargo::PROFILE {
         command.args(["--config", setting]);
     }
     command.args(["--config", "profile.release.opt-level=0"]);
-    let schema = cargo::run(command, package, request)?;
+    let schema = cargo::run(command, package)?;
     Ok(Some(schema).filter(|schema| !schema.is_empty()))
 }
 

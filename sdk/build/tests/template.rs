@@ -12,14 +12,13 @@ const LIMIT: usize = 150 * 1024;
 
 #[test]
 fn a_new_policy_builds_and_reproduces() {
-    let work = tempfile::tempdir().unwrap();
+    let work = empty_folder("reproduces");
     let [here, there] =
         ["here", "a/longer/way/there"].map(|folder| new_policy(&work.path().join(folder)));
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("template");
-    let built = build(&BuildRequest::new(&here, &target)).unwrap();
+    let built = build(&request(&here)).unwrap();
     assert_eq!(
         (built.name.as_str(), &built.path),
-        ("my-policy", &target.join("my-policy.wasm"))
+        ("my-policy", &here.join("target/my-policy.wasm"))
     );
     assert_eq!(fs::read(&built.path).unwrap(), built.component);
     let size = built.component.len();
@@ -34,7 +33,7 @@ fn a_new_policy_builds_and_reproduces() {
         "it names a path of this machine"
     );
 
-    let again = build(&BuildRequest::new(&there, &target)).unwrap();
+    let again = build(&request(&there)).unwrap();
     assert!(
         again.component == built.component,
         "another folder gives another component"
@@ -45,7 +44,7 @@ fn a_new_policy_builds_and_reproduces() {
         .unwrap()
         .replace("Decision::to(wanted", "Decision::too(wanted");
     fs::write(&source, broken).unwrap();
-    let error = build(&BuildRequest::new(&here, &target)).unwrap_err();
+    let error = build(&request(&here)).unwrap_err();
     assert!(matches!(error, BuildError::Cargo { .. }), "{error}");
     let error = error.to_string();
     assert!(
@@ -57,13 +56,9 @@ fn a_new_policy_builds_and_reproduces() {
 #[test]
 fn a_new_policy_of_each_other_kind_builds() {
     for template in ["template-expander", "template-scale-down"] {
-        let work = tempfile::tempdir().unwrap();
+        let work = empty_folder(template);
         let folder = fill_in(&work.path().join("here"), template, "my-policy");
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(template);
-        let size = build(&BuildRequest::new(&folder, &target))
-            .unwrap()
-            .component
-            .len();
+        let size = build(&request(&folder)).unwrap().component.len();
         assert!(
             size <= LIMIT,
             "{template}: {size} bytes, {LIMIT} are allowed"
@@ -74,8 +69,7 @@ fn a_new_policy_of_each_other_kind_builds() {
 #[test]
 fn what_is_no_policy_is_named() {
     let work = tempfile::tempdir().unwrap();
-    let ask = |folder: &Path| build(&BuildRequest::new(folder, work.path().join("target")));
-    let error = ask(&work.path().join("nowhere")).unwrap_err();
+    let error = build(&request(&work.path().join("nowhere"))).unwrap_err();
     assert!(matches!(error, BuildError::NoPackage { .. }), "{error}");
     assert!(error.to_string().contains("nowhere"), "{error}");
 
@@ -85,7 +79,7 @@ fn what_is_no_policy_is_named() {
         .unwrap()
         .replace("\"cdylib\", ", "");
     fs::write(&manifest, without).unwrap();
-    let error = ask(&folder).unwrap_err();
+    let error = build(&request(&folder)).unwrap_err();
     assert!(matches!(error, BuildError::CrateTypes { .. }), "{error}");
 }
 
@@ -93,7 +87,7 @@ fn what_is_no_policy_is_named() {
 /// in place of schemars, or from the standard library, which has no place for a schema.
 #[test]
 fn a_configuration_never_lacks_its_schema() {
-    let work = tempfile::tempdir().unwrap();
+    let work = empty_folder("borrower");
     let folder = fill_in(&work.path().join("here"), "template", "borrower");
     let manifest = folder.join("Cargo.toml");
     let without_dependencies = fs::read_to_string(&manifest).unwrap();
@@ -114,10 +108,7 @@ fn a_configuration_never_lacks_its_schema() {
         policy_configured_by("settings::Settings"),
     )
     .unwrap();
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("template");
-    let component = build(&BuildRequest::new(&folder, &target))
-        .unwrap()
-        .component;
+    let component = build(&request(&folder)).unwrap().component;
     assert!(
         String::from_utf8_lossy(&component).contains("Added to the replicas that there are."),
         "no schema in it"
@@ -127,9 +118,7 @@ fn a_configuration_never_lacks_its_schema() {
     fs::write(&manifest, without_dependencies).unwrap();
     let map = "std::collections::BTreeMap<String, i64>";
     fs::write(folder.join("src/lib.rs"), policy_configured_by(map)).unwrap();
-    let error = build(&BuildRequest::new(&folder, &target))
-        .unwrap_err()
-        .to_string();
+    let error = build(&request(&folder)).unwrap_err().to_string();
     assert!(
         error.contains("the configuration has no schema") && error.contains("schemars"),
         "{error}"
@@ -169,6 +158,24 @@ fn policy_configured_by(config: &str) -> String {
         }}
         "
     )
+}
+
+/// Returns an empty folder whose path is the same in each run, so that cargo keeps one copy
+/// of what it compiles of it.
+fn empty_folder(name: &str) -> tempfile::TempDir {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    // Of an earlier run that was killed.
+    let _ = fs::remove_dir_all(parent.join(name));
+    let mut folder = tempfile::Builder::new();
+    folder.prefix(name).rand_bytes(0);
+    folder.tempdir_in(parent).unwrap()
+}
+
+/// Builds a policy where the built-in ones were compiled, which have the same dependencies.
+fn request(folder: &Path) -> BuildRequest {
+    let mut request = BuildRequest::new(folder, folder.join("target"));
+    request.build_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../policies");
+    request
 }
 
 /// A new replica policy with a copy of the SDK, in `folder`.

@@ -1,15 +1,14 @@
 //! The steps of a policy's author: scaffold, test, build, deploy.
 
 use std::fs;
-use std::path::Path;
 
 use flyball_build::{BuildRequest, build};
 
-use crate::support::{Daemon, SCENARIO, Workshop};
+use crate::support::{Daemon, SCENARIO, Workshop, policies_build_dir};
 
 #[test]
 fn a_policy_of_ones_own_is_written_tested_built_and_decides() {
-    let workshop = Workshop::new();
+    let workshop = Workshop::for_author("authoring");
     workshop.succeed(&["policy", "new", "my-policy"]);
     workshop
         .run(&["policy", "new", "my-policy"])
@@ -109,8 +108,7 @@ fn a_policy_of_ones_own_is_written_tested_built_and_decides() {
 fn every_example_passes_its_cases() {
     let workshop = Workshop::new();
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/policies");
-    // The folder in which the built-in policies are compiled has most of it already.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../policies");
+    let target = policies_build_dir();
     let mut passed = 0;
     for example in fs::read_dir(examples).unwrap() {
         let folder = example.unwrap().path();

@@ -12,6 +12,8 @@ use flyball_test_support::binaries::{Binaries, cloud};
 use flyball_test_support::{Cluster, ClusterOptions};
 use serde_json::Value;
 
+use crate::support::{empty_folder, policies_build_dir};
+
 const PRELUDE: &str = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
 
 #[test]
@@ -165,8 +167,7 @@ fn collect_fields(value: &Value, fields: &mut BTreeSet<String>) {
 /// Runs the scripts of pages one after the other, in an empty folder unless another is
 /// given.
 fn run(pages: &[&str], cluster: Option<&Cluster>, place: Option<&Path>) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let place = place.unwrap_or(folder.path());
+    let folder = empty_folder(&pages.join("-").replace('/', "-"));
     let mut text = PRELUDE.to_owned();
     for page in pages {
         let commands = script(&read(page)?);
@@ -174,7 +175,13 @@ fn run(pages: &[&str], cluster: Option<&Cluster>, place: Option<&Path>) -> anyho
         text += &commands;
     }
     let mut shell = Command::new("bash");
-    shell.arg("-c").arg(&text).current_dir(place);
+    shell.arg("-c").arg(&text);
+    match place {
+        Some(place) => shell.current_dir(place),
+        None => shell
+            .current_dir(folder.path())
+            .env("CARGO_BUILD_BUILD_DIR", policies_build_dir()),
+    };
     shell.env("TMPDIR", folder.path());
     shell.env("XDG_STATE_HOME", folder.path().join("state"));
     shell.env("PATH", path(cluster.is_some())?);

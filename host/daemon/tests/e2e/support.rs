@@ -34,20 +34,45 @@ static COMPILED: LazyLock<PathBuf> = LazyLock::new(|| {
     state.join("code")
 });
 
+/// Where the built-in policies were compiled. Policies that tests write have the same
+/// dependencies.
+pub fn policies_build_dir() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("../policies")
+}
+
+/// Returns an empty folder whose path is the same in each run. So cargo finds again what an
+/// earlier run compiled of it, in place of keeping both.
+pub fn empty_folder(name: &str) -> tempfile::TempDir {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    // Of an earlier run that was killed.
+    let _ = fs::remove_dir_all(parent.join(name));
+    let mut folder = tempfile::Builder::new();
+    folder.prefix(name).rand_bytes(0);
+    folder.tempdir_in(parent).unwrap()
+}
+
 impl Workshop {
     /// Returns a folder with the compiled code of the built-in policies, as every run but
     /// the first one on a machine has it.
     pub fn new() -> Self {
-        let workshop = Self::without_code();
-        let code = workshop.path("state/code");
-        for folder in [workshop.path("state"), code.clone()] {
+        Self::without_code().with_code()
+    }
+
+    /// As [`Workshop::new`], for a test that compiles policies; no other may have its name.
+    pub fn for_author(name: &str) -> Self {
+        Self(empty_folder(name)).with_code()
+    }
+
+    fn with_code(self) -> Self {
+        let code = self.path("state/code");
+        for folder in [self.path("state"), code.clone()] {
             fs::DirBuilder::new().mode(0o700).create(folder).unwrap();
         }
         for file in fs::read_dir(&*COMPILED).unwrap() {
             let file = file.unwrap();
             fs::copy(file.path(), code.join(file.file_name())).unwrap();
         }
-        workshop
+        self
     }
 
     /// Returns an empty folder. A run compiles the built-in policies, which takes seconds.
@@ -78,6 +103,7 @@ impl Workshop {
             .env_remove("CLICOLOR_FORCE")
             .env("FLYBALL_STATE_DIR", self.path("state"))
             .env("XDG_STATE_HOME", self.path("home"))
+            .env("CARGO_BUILD_BUILD_DIR", policies_build_dir())
             .env_remove("FLYBALL_POLICIES_DIR")
             .env_remove("RUST_LOG");
         command

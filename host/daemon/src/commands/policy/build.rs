@@ -1,5 +1,6 @@
 //! `flyball policy build`.
 
+use std::env;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
@@ -54,15 +55,21 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Builds the policy in a folder into the folder's own target directory.
+/// Builds the policy in a folder into the folder's own target directory. Compiles in the
+/// folder that `CARGO_BUILD_BUILD_DIR` names, if it is the same for all packages.
 pub fn build(folder: &Path) -> anyhow::Result<Built> {
-    let target = folder.join("target");
+    let mut request = BuildRequest::new(folder, folder.join("target"));
+    // Cargo fills in what stands in braces for each workspace.
+    let is_one_folder = |folder: &String| !folder.is_empty() && !folder.contains('{');
+    if let Some(build_dir) = env::var("CARGO_BUILD_BUILD_DIR").ok().filter(is_one_folder) {
+        request.build_dir = build_dir.into();
+    }
     // Cargo's progress is not shown, and the first build takes a while.
-    let text = match target.join("wasm32-unknown-unknown").exists() {
+    let text = match request.build_dir.join("wasm32-unknown-unknown").exists() {
         true => "building",
         false => "building (the first time takes a minute or two)",
     };
     writeln!(anstream::stderr(), "{}", styled(DIM, text))?;
-    flyball_build::build(&BuildRequest::new(folder, target))
+    flyball_build::build(&request)
         .with_context(|| format!("cannot build the policy in {}", folder.display()))
 }
