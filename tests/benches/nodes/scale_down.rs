@@ -20,7 +20,7 @@ use flyball_nodes::state::{ClusterState, OwnerFacts, OwnerKind};
 use flyball_test_support::bench::report;
 use serde_json::json;
 
-use crate::large::{self, PODS};
+use crate::large::{self, PODS, Replaced};
 use crate::shapes::{group, node, node_facts, pod, pods, running, size, template};
 use crate::world::{NOW, World};
 use crate::{GIB, apply, median};
@@ -80,7 +80,7 @@ pub fn judge(engine: &dyn PolicyEngine) -> anyhow::Result<()> {
         seed: 0,
     };
     let mut times = Vec::new();
-    for _ in 0..9 {
+    for _ in 0..25 {
         let mut tracker = ScaleDownTracker::default();
         let start = Instant::now();
         let plan = plan_scale_down(&context, &mut state, &mut tracker);
@@ -172,10 +172,10 @@ fn blocked(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
     report("nodes/scale-down-idle-5000", median(idle), "ms", Some(5.0))?;
     let mut churn = Vec::new();
     for round in 1..=9 {
-        let come = large::successors(round)?;
+        let replaced = Replaced::read(round)?;
         now = now.plus(TICK_MS);
         let start = Instant::now();
-        large::replace(&mut world.state(), round, come)?;
+        replaced.apply(&mut world.state())?;
         control.tick(now);
         churn.push(start.elapsed());
         control.decided()?;

@@ -182,7 +182,6 @@ impl Judge<'_> {
         }
         let mut input = table.input(Arc::clone(groups));
         let state = self.state;
-        table.add_names(state);
         let granted = |wanted: &WantedInput| {
             wishes::grant(state, wanted, Some(&table.slots), &table.candidates)
         };

@@ -15,7 +15,7 @@ use super::open::{ByName, OpenNodes, OpenPod};
 use super::rows::{Fingerprint, PodRow, RowMaker};
 use crate::scale_down::candidates::Candidate;
 use crate::scale_down::wishes::Wishes;
-use crate::state::ClusterState;
+use crate::state::{ClusterState, PodView};
 use flyball_decision::time::Timestamp;
 
 /// Number of batches that may wait for the policies.
@@ -98,7 +98,7 @@ impl<'a> PodBatches<'a> {
                     take(std::mem::replace(&mut batch, new_batch()));
                     batch.nodes.start(node, key.clone());
                 }
-                made.add(pod.slot, fingerprint, row, verdict);
+                made.add(pod, fingerprint, row, verdict);
             }
             made.write(node, &mut batch);
         }
@@ -122,11 +122,12 @@ struct MadeRows<'a> {
 impl<'a> MadeRows<'a> {
     fn add(
         &mut self,
-        slot: u32,
+        pod: &PodView<'a>,
         fingerprint: Fingerprint,
         row: PodRow<'a>,
         verdict: Option<PodVerdict>,
     ) {
+        let &PodView { slot, key, .. } = pod;
         let is_asked = verdict.is_none();
         self.pods.push(OpenPod {
             slot,
@@ -137,7 +138,7 @@ impl<'a> MadeRows<'a> {
         });
         if is_asked {
             let at = self.pods.len() - 1;
-            self.asked.push(AskedPod { slot, at, row });
+            self.asked.push(AskedPod { slot, key, at, row });
         }
     }
 

@@ -13,6 +13,7 @@ use crate::scale_down::plan::ScaleDownContext;
 use crate::scale_down::wishes::RowTexts;
 use crate::state::ClusterState;
 use flyball_decision::context::GrantedInput;
+use flyball_decision::key::ObjectKey;
 use flyball_decision::row_wish::MAX_TEXT_BYTES;
 use flyball_decision::scale_down::{
     GroupColumns, MAX_ROWS, NO_ROW, NONE, NodeColumns, PodColumns, PodNodeColumns,
@@ -86,6 +87,7 @@ pub(in crate::scale_down) fn group_columns(
 /// A pod without a verdict.
 pub(super) struct AskedPod<'a> {
     pub(super) slot: u32,
+    pub(super) key: &'a ObjectKey,
     /// Its place among the pods of its node that are added with it.
     pub(super) at: usize,
     pub(super) row: PodRow<'a>,
@@ -159,14 +161,10 @@ impl<'a> PodTable<'a> {
             let namespace = self.namespace_row(pod.row.namespace);
             self.pods.namespace.push(namespace);
         }
+        // The names were just read to sort them. Later each would be read from memory again.
+        self.names.extend(pods.iter().map(|pod| pod.key));
         self.slots.extend(pods.iter().map(|pod| pod.slot));
         self.places.extend(pods.iter().map(|pod| first + pod.at));
-    }
-
-    /// Adds the names of the pods.
-    pub(super) fn add_names(&mut self, state: &ClusterState) {
-        let pods = self.slots.iter().filter_map(|&slot| state.pod_at(slot));
-        self.names.extend(pods.map(|pod| pod.key));
     }
 
     fn namespace_row(&mut self, namespace: &Arc<str>) -> u32 {
