@@ -48,7 +48,8 @@ pub struct ClusterState {
     cluster: Cluster,
     pods: PodTable,
     nodes: NodeTable,
-    by_provider: HashMap<Arc<str>, Arc<str>>,
+    /// Index of the node's entry, by provider id.
+    by_provider: HashMap<Arc<str>, u32>,
     daemon_sets: BTreeMap<Arc<str>, (DaemonSetFacts, ClassId)>,
     owners: OwnerTable,
     budgets: BudgetTable,
@@ -107,7 +108,7 @@ impl ClusterState {
                 }
                 PodChange::Any => {
                     self.count_change();
-                    self.unbind(slot);
+                    self.unbind(slot, None);
                 }
             }
         } else {
@@ -124,8 +125,7 @@ impl ClusterState {
     pub fn delete_pod(&mut self, uid: &str) {
         if let Some(slot) = self.pods.find(uid) {
             self.count_change();
-            self.unbind(slot);
-            self.note_gone(slot);
+            self.unbind(slot, self.pods.went(slot));
             self.pods.remove(slot);
             self.compact();
         }
@@ -140,7 +140,7 @@ impl ClusterState {
     /// Adds or updates a node. Places the pods that are bound to it.
     pub fn apply_node(&mut self, facts: NodeFacts) {
         let name = facts.node.name.clone();
-        let entry = self.nodes.entry(&name);
+        let (_, entry) = self.nodes.entry(&name);
         if let Some(known) = &mut entry.known {
             if known.facts == facts {
                 return;
@@ -290,8 +290,8 @@ impl ClusterState {
     /// The node of an instance. `None` if it has not joined.
     #[must_use]
     pub fn node_of(&self, provider_id: &str) -> Option<NodeView<'_>> {
-        let name = self.by_provider.get(provider_id)?;
-        self.nodes.get(name)?.view()
+        let index = self.by_provider.get(provider_id)?;
+        self.nodes.at(*index)?.view()
     }
 
     /// The DaemonSets and the classes of their pods, ordered by uid.
@@ -384,23 +384,23 @@ impl ClusterState {
     fn add_known(&mut self, name: Arc<str>, known: KnownNode) {
         self.count(known.facts.size(), true);
         self.common.count(&known.facts.node, true);
-        if let Some(provider_id) = &known.facts.provider_id {
-            self.by_provider
-                .insert(Arc::clone(provider_id), Arc::clone(&name));
-        }
         self.count_change();
-        let entry = self.nodes.entry(&name);
+        let provider_id = known.facts.provider_id.clone();
+        let (_, entry) = self.nodes.entry(&name);
         entry.known = Some(known);
         entry.changed = self.drain_revision;
+        if let (Some(provider_id), Some(index)) = (provider_id, self.nodes.index(&name)) {
+            self.by_provider.insert(provider_id, index);
+        }
     }
 
     fn forget_provider(&mut self, name: &str) {
-        let known = self.nodes.get(name).and_then(|entry| entry.known.as_ref());
+        let Some(index) = self.nodes.index(name) else {
+            return;
+        };
+        let known = self.nodes.at(index).and_then(|entry| entry.known.as_ref());
         if let Some(provider_id) = known.and_then(|known| known.facts.provider_id.as_ref())
-            && self
-                .by_provider
-                .get(provider_id)
-                .is_some_and(|known| **known == *name)
+            && self.by_provider.get(provider_id) == Some(&index)
         {
             self.by_provider.remove(provider_id);
         }

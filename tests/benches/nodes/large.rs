@@ -36,30 +36,41 @@ pub fn run(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
 
     let mut times = Vec::new();
     for round in 1..=9 {
-        let come = successors(round)?;
+        let replaced = Replaced::read(round)?;
         now = now.plus(TICK_MS);
         let start = Instant::now();
-        replace(&mut world.state(), round, come)?;
+        replaced.apply(&mut world.state())?;
         control.tick(now);
         times.push(start.elapsed());
     }
     report("nodes/churn-5000", median(times), "ms", Some(50.0))
 }
 
-/// Returns the successors of every tenth pod, on the same nodes: parsed, but not known yet.
-pub fn successors(round: usize) -> anyhow::Result<Vec<PodObject>> {
-    let rows = (round..PODS).step_by(10);
-    read(rows.map(|row| running_pod(row, round)))
+/// Every tenth pod, and its successor on the same node.
+pub struct Replaced {
+    /// Uids of the pods that go.
+    gone: Vec<String>,
+    /// Their successors: parsed, but not known yet.
+    come: Vec<PodObject>,
 }
 
-/// Replaces every tenth pod by its successor.
-pub fn replace(state: &mut ClusterState, round: usize, come: Vec<PodObject>) -> anyhow::Result<()> {
-    for row in (round..PODS).step_by(10) {
-        state.delete_pod(&uid(row, 0));
+impl Replaced {
+    pub fn read(round: usize) -> anyhow::Result<Self> {
+        let rows = || (round..PODS).step_by(10);
+        Ok(Self {
+            gone: rows().map(|row| uid(row, 0)).collect(),
+            come: read(rows().map(|row| running_pod(row, round)))?,
+        })
     }
-    apply(state, come);
-    ensure!(state.pod_count() == PODS, "pods were lost");
-    Ok(())
+
+    pub fn apply(self, state: &mut ClusterState) -> anyhow::Result<()> {
+        for uid in &self.gone {
+            state.delete_pod(uid);
+        }
+        apply(state, self.come);
+        ensure!(state.pod_count() == PODS, "pods were lost");
+        Ok(())
+    }
 }
 
 /// Parses pods in a thread of its own, so that memory left over from parsing is not freed

@@ -1,5 +1,9 @@
 //! Binding of pods to nodes and owners, and the queue of pending pods.
 
+use std::sync::Arc;
+
+use flyball_decision::time::Timestamp;
+
 use super::{ClusterState, GonePod};
 
 impl ClusterState {
@@ -13,12 +17,15 @@ impl ClusterState {
             self.wait(slot);
             return;
         };
-        let entry = self.nodes.entry(&name);
+        let (shared, entry) = self.nodes.entry(&name);
         entry.pods.push(slot);
         entry.changed = self.drain_revision;
         entry.last_pod_change = entry.last_pod_change.max(self.pods.came(slot));
         if let (Some(known), Some((class, terminating))) = (&entry.known, self.pods.running(slot)) {
             self.cluster.place(class, known.id, terminating);
+        }
+        if !Arc::ptr_eq(&shared, &name) {
+            self.pods.share_node(slot, shared);
         }
     }
 
@@ -26,7 +33,7 @@ impl ClusterState {
     /// since the scheduler makes room for it there.
     fn wait(&mut self, slot: u32) {
         if let Some(name) = self.pods.nominated(slot).cloned() {
-            let entry = self.nodes.entry(&name);
+            let (_, entry) = self.nodes.entry(&name);
             entry.nominated.push(slot);
             entry.changed = self.drain_revision;
             if entry.known.is_some() {
@@ -36,8 +43,9 @@ impl ClusterState {
         self.pods.enqueue(slot);
     }
 
-    /// Removes a pod from its owner, and from its node or from the queue.
-    pub(super) fn unbind(&mut self, slot: u32) {
+    /// Removes a pod from its owner, and from its node or from the queue. `went`: when a pod
+    /// that is gone left its node, which the node notes.
+    pub(super) fn unbind(&mut self, slot: u32, went: Option<Timestamp>) {
         if let Some((owner, exists)) = self.pods.owner(slot) {
             self.owners.remove_pod(owner, slot, exists);
         }
@@ -51,6 +59,7 @@ impl ClusterState {
         entry.changed = self.drain_revision;
         if let Some(at) = entry.pods.iter().position(|&known| known == slot) {
             entry.pods.swap_remove(at);
+            entry.last_pod_change = entry.last_pod_change.max(went);
             if let (Some(known), Some((class, terminating))) =
                 (&entry.known, self.pods.running(slot))
             {
@@ -76,14 +85,6 @@ impl ClusterState {
         let entry = gone.node.as_ref().and_then(|node| self.nodes.get_mut(node));
         if let Some(entry) = entry {
             entry.last_pod_change = entry.last_pod_change.max(gone.changed);
-        }
-    }
-
-    /// Notes on its node that a pod, already unbound, is gone.
-    pub(super) fn note_gone(&mut self, slot: u32) {
-        let entry = self.pods.node(slot).and_then(|n| self.nodes.get_mut(n));
-        if let Some(entry) = entry {
-            entry.last_pod_change = entry.last_pod_change.max(self.pods.went(slot));
         }
     }
 }

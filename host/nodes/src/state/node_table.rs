@@ -36,13 +36,23 @@ impl NodeTable {
         self.entries.get_mut(*at as usize)
     }
 
-    /// The entry of a name. Adds it if missing.
-    pub(super) fn entry(&mut self, name: &Arc<str>) -> &mut NodeEntry {
-        let at = match self.by_name.get(name) {
-            Some(at) => *at,
-            None => self.add(name),
+    /// Index of the entry of a name: the same for as long as the entry is in use.
+    pub(super) fn index(&self, name: &str) -> Option<u32> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The entry with an index.
+    pub(super) fn at(&self, index: u32) -> Option<&NodeEntry> {
+        self.entries.get(index as usize)
+    }
+
+    /// The entry of a name, and the copy of the name that all pods share. Adds it if missing.
+    pub(super) fn entry(&mut self, name: &Arc<str>) -> (Arc<str>, &mut NodeEntry) {
+        let (name, at) = match self.by_name.get_key_value(name) {
+            Some((shared, at)) => (Arc::clone(shared), *at),
+            None => (Arc::clone(name), self.add(name)),
         };
-        &mut self.entries[at as usize]
+        (name, &mut self.entries[at as usize])
     }
 
     fn add(&mut self, name: &Arc<str>) -> u32 {

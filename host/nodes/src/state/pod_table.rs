@@ -147,6 +147,13 @@ impl PodTable {
         self.entry(slot)?.facts.node.as_ref()
     }
 
+    /// Sets the name of a pod's node to a copy that other pods share.
+    pub(super) fn share_node(&mut self, slot: u32, name: Arc<str>) {
+        if let Some(entry) = self.slots.get_mut(slot) {
+            entry.facts.node = Some(name);
+        }
+    }
+
     /// The node that a pending pod is nominated to.
     pub(super) fn nominated(&self, slot: u32) -> Option<&Arc<str>> {
         let facts = &self.entry(slot)?.facts;
@@ -223,10 +230,7 @@ impl PodTable {
             &mut self.texts_limit,
             &mut facts.key.namespace,
         );
-        for node in [&mut facts.node, &mut facts.nominated]
-            .into_iter()
-            .flatten()
-        {
+        if let Some(node) = &mut facts.nominated {
             intern(&mut self.texts, &mut self.texts_limit, node);
         }
         if let Some(owner) = &mut facts.owner {

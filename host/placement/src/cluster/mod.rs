@@ -74,6 +74,8 @@ pub struct Cluster {
     storage: Storage,
     journal: Journal,
     new_nodes: NewNodes,
+    /// The last pod that was classified. Pods of one owner often come one after the other.
+    last_pod: Option<(Pod, ClassId)>,
 }
 
 impl Cluster {
@@ -203,6 +205,17 @@ impl Cluster {
     /// Returns the class of a pod. Equal pods have the same class, and a class never
     /// changes.
     pub fn class(&mut self, pod: &Pod) -> ClassId {
+        if let Some((last, class)) = &self.last_pod
+            && last == pod
+        {
+            return *class;
+        }
+        let class = self.find_class(pod);
+        self.last_pod = Some((pod.clone(), class));
+        class
+    }
+
+    fn find_class(&mut self, pod: &Pod) -> ClassId {
         let namespace = self.symbols.intern(&pod.namespace);
         let (statics, has_new_keys) = self.statics.intern(pod, &mut self.symbols);
         if has_new_keys {
