@@ -42,6 +42,10 @@ const NOT_LEADER: &str = "NotLeader";
 /// How often drains are advanced in a row: one step can make the next possible at once.
 const MAX_ADVANCES: u32 = 4;
 
+/// Number of evictions that are requested in one tick. Others follow in the next one, so that a
+/// slow API server does not keep pods that need nodes waiting for all evictions.
+const MAX_EVICTIONS: usize = 64;
+
 /// What was done about removals in one tick.
 #[derive(Debug, Default)]
 pub(super) struct Removals {
@@ -66,6 +70,26 @@ impl Removals {
     fn event(&mut self, about: Subject, warning: bool, reason: &str, message: String) {
         let event = NodeEvent::new(about, warning, reason, message);
         self.findings.events.push(event);
+    }
+}
+
+/// The evictions of one tick.
+#[derive(Default)]
+struct Evictions {
+    begun: usize,
+    /// Whether others are left for the next tick.
+    are_left: bool,
+}
+
+impl Evictions {
+    /// Returns whether one more may be requested.
+    fn begin(&mut self) -> bool {
+        if self.begun == MAX_EVICTIONS {
+            self.are_left = true;
+            return false;
+        }
+        self.begun += 1;
+        true
     }
 }
 
@@ -220,6 +244,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     pub(super) async fn drive_drains(&mut self, now: Timestamp) -> Removals {
         let mut removals = Removals::default();
         let reviewed = self.scale_down.drains.reviewed();
+        let mut evictions = Evictions::default();
         for _ in 0..MAX_ADVANCES {
             if !self.writer.leads() {
                 break;
@@ -234,10 +259,12 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             for drain in &advanced.gone {
                 removals.step(&drain.node, "Gone", "the Node is gone".to_owned());
             }
-            if advanced.actions.is_empty() {
+            let mut actions = advanced.actions;
+            actions.retain(|action| !matches!(action, Action::Evict(..)) || evictions.begin());
+            if actions.is_empty() {
                 break;
             }
-            let done = self.carry_out_actions(now, advanced.actions).await;
+            let done = self.carry_out_actions(now, actions).await;
             for done in done {
                 self.settle_action(now, done, &mut removals);
             }
@@ -246,7 +273,10 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let nodes = drains.map(|drain| Arc::clone(&drain.node)).collect();
         self.reader.with_state(|state| state.watch_drains(nodes));
         let (drains, options) = (&self.scale_down.drains, &self.options.scale_down);
-        self.next_drain = drains.next(now, options);
+        self.next_drain = match evictions.are_left {
+            true => Some(now.plus(1)),
+            false => drains.next(now, options),
+        };
         if drains.reviewed() > reviewed {
             // The next plan looks at them once more.
             self.next_scan = now;

@@ -183,6 +183,26 @@ fn pods_are_evicted_one_after_the_other_as_their_budget_allows() {
 }
 
 #[test]
+fn many_evictions_leave_time_for_passes_in_between() {
+    let mut world = World::new(vec![first()], None, on);
+    world.judge(vec![evicts(), half()]);
+    world.group("a", 1000, (1, 2, 5));
+    world.running("web", 1, "a-0", &pod(550));
+    world.running("cart", 100, "a-1", &pod(4));
+    let mut now = 0;
+    let calls = run(&mut world, &mut now, EVICTED);
+    let mut evicted: Vec<String> = evictions(&calls).into_iter().map(str::to_owned).collect();
+    assert_eq!(evicted.len(), 64);
+    assert_eq!(now, EVICTED + 1);
+    let calls = run(&mut world, &mut now, EVICTED + 1);
+    evicted.extend(evictions(&calls).into_iter().map(str::to_owned));
+    assert!(now > EVICTED + 2, "nothing is left to evict");
+    evicted.sort_unstable();
+    evicted.dedup();
+    assert_eq!(evicted.len(), 100);
+}
+
+#[test]
 fn pods_of_higher_priority_are_evicted_once_those_below_are_gone() {
     let mut world = World::new(vec![first()], None, |options| {
         on(options);
