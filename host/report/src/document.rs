@@ -9,12 +9,12 @@
 //! ```
 
 mod arithmetic;
-mod nodes;
+mod node_decision;
 mod removals;
 mod replicas;
 mod text;
 
-pub use self::nodes::{ABOUT_NODES, remaining, round, skipped};
+pub use self::node_decision::{ABOUT_NODES, remaining, round, skipped};
 pub use self::removals::{moved_pod, reason, removals, replacement_in_words};
 pub use self::replicas::answered_by;
 pub use self::text::Printer;

@@ -3,8 +3,8 @@
 
 mod body;
 mod documents;
+mod node_charts;
 mod node_decisions;
-mod nodes;
 mod plots;
 
 use flyball_simulation::Run;

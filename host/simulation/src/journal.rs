@@ -2,7 +2,7 @@
 //! decisions that changed something. The records themselves are only forwarded: a day of
 //! a hundred workloads has half a million of them.
 
-mod nodes;
+mod node_entries;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use flyball_nodes::record::NodeDecisionRecord;
 use flyball_replicas::record::{DecisionRecord, Outcome};
 use flyball_replicas::status::event;
 
-pub use nodes::NodeEntries;
+pub use node_entries::NodeEntries;
 
 use crate::recorders::{Recorders, RunRecorder};
 

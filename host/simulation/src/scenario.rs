@@ -8,7 +8,7 @@ mod budget;
 mod check;
 mod error;
 mod event;
-mod nodes;
+mod node_groups;
 mod pod_facts;
 mod resources;
 mod scale_down;
@@ -25,7 +25,7 @@ use serde::{Deserialize, Deserializer};
 pub use budget::{BudgetSpec, CountOrPercent, UnhealthyPodEvictionPolicy};
 pub use error::ScenarioError;
 pub use event::{EventSpec, TerminationAnswer};
-pub use nodes::{
+pub use node_groups::{
     Boot, DaemonSetSpec, Failures, JoinsLate, NodeAutoscalerSpec, NodeGroupSpec, OutOfCapacity,
     OutOfCapacityAnswer, Range, Shutdown, TaintSpec, Window,
 };

@@ -1,14 +1,14 @@
 //! History of a run's workloads: a timeline for the plots, and sums over every step for
 //! the summary.
 
-mod nodes;
+mod fleet;
 mod removals;
 
 use crate::scenario::Scenario;
 use crate::time::Millis;
 
-pub(crate) use nodes::GroupSample;
-pub use nodes::{Fleet, GroupHistory};
+pub(crate) use fleet::GroupSample;
+pub use fleet::{Fleet, GroupHistory};
 pub use removals::{Removals, RemovedNode};
 
 /// Maximum number of points of a timeline.

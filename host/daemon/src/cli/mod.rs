@@ -4,7 +4,7 @@
 mod budgets;
 mod completion;
 mod directories;
-mod nodes;
+mod node_arguments;
 mod plan;
 mod planning;
 mod policy;
@@ -19,7 +19,7 @@ use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use directories::STATE_DIR;
-pub use nodes::{CloudProvider, Controller, Nodes, NodesMode};
+pub use node_arguments::{CloudProvider, Controller, Nodes, NodesMode};
 pub use plan::PlanArgs;
 pub use planning::{Planning, PolicyConfig};
 pub use policy::{

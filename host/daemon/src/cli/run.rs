@@ -11,7 +11,7 @@ use flyball_simulation::time::Millis;
 
 use super::budgets::Budgets;
 use super::directories::{PoliciesDir, StateDir};
-use super::nodes::Nodes;
+use super::node_arguments::Nodes;
 use super::values::{Bytes, duration, positive_duration, signed_duration};
 
 /// Run the daemon: scale the targets of ReplicaAutoscalers, and order nodes for

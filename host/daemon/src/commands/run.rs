@@ -2,7 +2,7 @@
 
 mod in_use;
 mod kubernetes;
-mod nodes;
+mod node_half;
 mod peers;
 
 use std::net::{IpAddr, SocketAddr};

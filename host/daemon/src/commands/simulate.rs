@@ -1,7 +1,7 @@
 //! `flyball simulate`.
 
 mod contenders;
-mod nodes;
+mod node_figures;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -194,7 +194,7 @@ fn print(
             writeln!(out, "{}", styled(DIM, more))?;
         }
     }
-    nodes::print(&mut out, runs)?;
+    node_figures::print(&mut out, runs)?;
     writeln!(out)?;
     for run in runs {
         print_policies(&mut out, run)?;
@@ -288,7 +288,7 @@ fn run_to_json(run: &Run) -> Value {
         kept_from_zero.map(|(object, message)| json!({"object": object, "message": message}));
     json!({
         "label": run.label,
-        "nodes": nodes::to_json(run),
+        "nodes": node_figures::to_json(run),
         "summary": summary_to_json(&run.summary()),
         "workloads": run.workload_summaries().map(|summary| summary_to_json(&summary)).collect::<Vec<_>>(),
         "decisions": run.journal.count,

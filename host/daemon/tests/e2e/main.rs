@@ -24,7 +24,7 @@ mod messages;
 mod metrics;
 mod metrics_apis;
 mod node_groups;
-mod nodes;
+mod nodes_ordered;
 mod nodes_world;
 mod outage;
 mod peers;

@@ -4,7 +4,7 @@ use flyball_decision::policy::PolicyVersion;
 use flyball_decision::text::counted;
 
 use super::plots::{self, View};
-use super::{node_decisions, nodes};
+use super::{node_charts, node_decisions};
 use crate::chart::{self, Mark};
 use crate::figures::{self, Column, columns};
 use crate::html::{self, Text, legend, sentences};
@@ -67,7 +67,7 @@ fn one(run: &Run) -> String {
     html += &format!("<h2>{}</h2>\n", Text(&total.title));
     html += &chart::list(&marks);
     html += &plots::of_run(&total, run, views, &marks);
-    html += &nodes::of_run(run, views);
+    html += &node_charts::of_run(run, views);
     if !chosen.is_empty() && chosen.len() < run.workloads.len() {
         html += "<p>Of the workloads, these left most of their load unserved.</p>\n";
     }
@@ -94,7 +94,7 @@ fn several(runs: &[Run]) -> String {
     let title = views.first().map_or("", |view| view.title.as_str());
     html += &format!("<h2>{}</h2>\n", Text(title));
     html += &plots::of_runs(&views, runs);
-    html += &nodes::of_runs(runs);
+    html += &node_charts::of_runs(runs);
     for run in runs {
         html += &format!("<h2>{}</h2>\n", Text(&run.label));
         html += &policies(run);

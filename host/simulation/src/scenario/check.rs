@@ -1,6 +1,6 @@
 //! Validates a scenario's values beyond their types.
 
-mod nodes;
+mod node_groups;
 mod removals;
 
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ const MAX_REPLICAS: i32 = 100_000;
 pub(super) fn scenario(scenario: &Scenario, file: &Path) -> Result<(), ScenarioError> {
     times(scenario)
         .and_then(|()| workloads(scenario))
-        .and_then(|()| nodes::node_groups(scenario))
+        .and_then(|()| node_groups::node_groups(scenario))
         .and_then(|()| removals::budgets(scenario))
         .and_then(|()| events(scenario))
         .map_err(|(field, message)| ScenarioError::Invalid {
@@ -140,7 +140,7 @@ fn workload(spec: &WorkloadSpec) -> Result<(), Fault> {
         holds(once, &format!("metrics[{index}].name"), &message)?;
     }
     removals::pods(spec)?;
-    nodes::pod(&spec.pod).map_err(|(field, message)| (format!("pod.{field}"), message))?;
+    node_groups::pod(&spec.pod).map_err(|(field, message)| (format!("pod.{field}"), message))?;
     load(&spec.load).map_err(|(field, message)| (format!("load{field}"), message))?;
     let Some(template) = &spec.autoscaler else {
         return Ok(());

@@ -10,7 +10,7 @@ use flyball_replicas::spec::PolicyRef;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::nodes::choice;
+use super::node_groups::choice;
 use crate::time::Millis;
 
 /// Options of scale-down: the flags of Cluster Autoscaler, with its defaults.

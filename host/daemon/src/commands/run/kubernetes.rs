@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Daemon;
-use super::nodes::{self, Nodes};
+use super::node_half::{self, Nodes};
 use super::peers::{self, PeerWatch};
 use crate::cli::{Controller, Leader, RunArgs};
 use crate::clock::{StopSignal, StopTrigger, WallClock};
@@ -145,7 +145,7 @@ pub async fn run(mut daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
 /// Starts the watches of the halves that run.
 async fn watch_cluster(client: &Client, args: &RunArgs) -> (Option<Caches>, Option<ClusterWatch>) {
     let client = client.clone();
-    let configurations = nodes::cluster_configurations(&args.nodes);
+    let configurations = node_half::cluster_configurations(&args.nodes);
     let options = ClusterWatchOptions {
         configurations: &configurations,
         scale_down: args.nodes.scales_down(),

@@ -2,12 +2,12 @@
 //! one must be in favour, costs add up, the longest time counts, and scores are compared in
 //! the order of the chain.
 
-mod nodes;
+mod node_verdicts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub(super) use self::nodes::compose_nodes;
+pub(super) use self::node_verdicts::compose_nodes;
 
 use super::columns::PodTable;
 use super::kept::KeptPod;

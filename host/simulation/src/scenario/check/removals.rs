@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::nodes::selector;
+use super::node_groups::selector;
 use super::{Fault, holds, lasts, share};
 use crate::scenario::budget::CountOrPercent;
 use crate::scenario::{

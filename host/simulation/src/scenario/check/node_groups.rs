@@ -6,7 +6,7 @@ use flyball_placement::Operator;
 
 use super::{Fault, holds, lasts, removals, share};
 use crate::scenario::Scenario;
-use crate::scenario::nodes::{NodeAutoscalerSpec, NodeGroupSpec};
+use crate::scenario::node_groups::{NodeAutoscalerSpec, NodeGroupSpec};
 use crate::scenario::resources::NodeResources;
 use crate::scenario::scheduling::{
     Affinity, Expression, LabelSelector, PodAffinity, Toleration, TolerationOperator,
