@@ -41,13 +41,17 @@ fn pods_run_and_report_the_cpu_that_their_annotation_says() {
     let kubeconfig = cluster.kubeconfig();
     cluster.create_node("node-0").unwrap();
     cluster.apply(WEB).unwrap();
-    cluster
-        .kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])
-        .unwrap();
-    assert_eq!(cpu_once_near(&cluster, 400), [400, 400]);
-
-    cluster.set_pod_cpu("default", "app=web", 100).unwrap();
-    assert_eq!(cpu_once_near(&cluster, 100), [100, 100]);
+    cluster.apply(&WEB.replace("web", "api")).unwrap();
+    for deployment in ["deployment/api", "deployment/web"] {
+        cluster
+            .kubectl(&["rollout", "status", deployment, "--timeout=60s"])
+            .unwrap();
+    }
+    cluster.set_pod_cpu("default", "app=api", 100).unwrap();
+    wait_for_cpu(
+        &cluster,
+        &[("api", 100), ("api", 100), ("web", 400), ("web", 400)],
+    );
 
     let missing = cluster.set_pod_cpu("default", "app=other", 100);
     assert!(missing.unwrap_err().to_string().contains("app=other"));
@@ -169,21 +173,23 @@ impl Owner {
 
 /// Returns the CPU of each pod in millicores, rounded to tens, once all are reported and
 /// have `millicores`: metrics-server takes the difference of two scrapes.
-fn cpu_once_near(cluster: &Cluster, millicores: i64) -> Vec<i64> {
+/// Waits until the pods, ordered by app, use so many thousandths of a core.
+fn wait_for_cpu(cluster: &Cluster, expected: &[(&str, i64)]) {
     let path = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods";
     wait_for("the pods' CPU", 3 * MINUTE, || {
         let list: Value = serde_json::from_str(&cluster.kubectl(&["get", "--raw", path])?)?;
-        let usages: Vec<i64> = list["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|pod| millis(pod["containers"][0]["usage"]["cpu"].as_str().unwrap()))
-            .map(|usage| (usage + 5) / 10 * 10)
+        let pods = list["items"].as_array().unwrap().iter();
+        let mut usages: Vec<(&str, i64)> = pods
+            .map(|pod| {
+                let usage = millis(pod["containers"][0]["usage"]["cpu"].as_str().unwrap());
+                let app = pod["metadata"]["labels"]["app"].as_str().unwrap();
+                (app, (usage + 5) / 10 * 10)
+            })
             .collect();
-        let reached = usages.len() == 2 && usages.iter().all(|&usage| usage == millicores);
-        Ok(reached.then_some(usages))
+        usages.sort_unstable();
+        Ok((usages == expected).then_some(()))
     })
-    .unwrap()
+    .unwrap();
 }
 
 /// metrics-server prints nanocores.
