@@ -6,7 +6,7 @@ use flyball_nodes::options::{MaxDisruption, NodeOptions};
 use flyball_nodes::scale_down::ScaleDownMode;
 use flyball_nodes::standing::{Finding, NodeStandings};
 use flyball_nodes::state::{Owner, OwnerFacts, OwnerKind};
-use flyball_placement::{AffinityTerm, LabelSelector, Pod, Requirement};
+use flyball_placement::{AffinityTerm, LabelSelector, Operator, Pod, Requirement};
 
 use crate::expanders::first;
 use crate::removals::{evicts, half, run};
@@ -281,4 +281,50 @@ fn pods_with_too_many_terms_get_no_node_and_keep_theirs_and_are_named() {
     );
     let found = findings.of(&world, "a-2");
     assert!(found.starts_with("unneeded"), "{found}");
+}
+
+/// A pod with 32 terms of anti-affinity of its own, each of which selects all such pods.
+fn of_crowd(row: u32) -> Pod {
+    let term = |at: u32| {
+        let except = Requirement {
+            key: "id".into(),
+            operator: Operator::NotIn,
+            values: vec![format!("{row}-{at}").into()],
+        };
+        AffinityTerm {
+            topology_key: "kubernetes.io/hostname".into(),
+            selector: Some(LabelSelector(vec![
+                Requirement::equals("app", "crowd"),
+                except,
+            ])),
+            namespaces: Vec::new(),
+            namespace_selector: None,
+        }
+    };
+    let id = row.to_string();
+    Pod {
+        labels: [("app", "crowd"), ("id", &id)].into_iter().collect(),
+        anti_affinity: (0..32).map(term).collect(),
+        ..pod(1)
+    }
+}
+
+#[test]
+fn a_pod_that_is_not_judged_because_of_others_gets_a_node_once_they_are_gone() {
+    let mut world = world(|_| ());
+    world.group("a", 1000, (1, 1, 5));
+    world.running("web", 1, "a-0", &pod(1000));
+    for row in 0..190 {
+        world.running(&format!("crowd-{row}"), 1, "a-0", &of_crowd(row));
+    }
+    world.pods("new", 1, 0, &of_crowd(190));
+    world.tick(10_000);
+    assert_eq!(world.calls(), Vec::<String>::new());
+    let events = world.events();
+    assert!(events[0].contains("terms of pod affinity and spread select too many pods"));
+    let gone: Vec<String> = (0..130).map(|row| format!("crowd-{row}-0")).collect();
+    let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+    world.delete_pods(&gone);
+    world.tick(20_000);
+    assert_eq!(world.calls(), ["increase a by 1"]);
 }
