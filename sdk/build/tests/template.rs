@@ -6,13 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use flyball_build::{BuildError, BuildRequest, build};
+use flyball_test_support::empty_folder;
+
+/// Where cargo lets tests keep files.
+const TEMPORARY: &str = env!("CARGO_TARGET_TMPDIR");
 
 /// Largest component allowed for a policy with a configuration, in bytes.
 const LIMIT: usize = 150 * 1024;
 
 #[test]
 fn a_new_policy_builds_and_reproduces() {
-    let work = empty_folder("reproduces");
+    let work = empty_folder(Path::new(TEMPORARY), "reproduces").unwrap();
     let [here, there] =
         ["here", "a/longer/way/there"].map(|folder| new_policy(&work.path().join(folder)));
     let built = build(&request(&here)).unwrap();
@@ -56,7 +60,7 @@ fn a_new_policy_builds_and_reproduces() {
 #[test]
 fn a_new_policy_of_each_other_kind_builds() {
     for template in ["template-expander", "template-scale-down"] {
-        let work = empty_folder(template);
+        let work = empty_folder(Path::new(TEMPORARY), template).unwrap();
         let folder = fill_in(&work.path().join("here"), template, "my-policy");
         let size = build(&request(&folder)).unwrap().component.len();
         assert!(
@@ -87,7 +91,7 @@ fn what_is_no_policy_is_named() {
 /// in place of schemars, or from the standard library, which has no place for a schema.
 #[test]
 fn a_configuration_never_lacks_its_schema() {
-    let work = empty_folder("borrower");
+    let work = empty_folder(Path::new(TEMPORARY), "borrower").unwrap();
     let folder = fill_in(&work.path().join("here"), "template", "borrower");
     let manifest = folder.join("Cargo.toml");
     let without_dependencies = fs::read_to_string(&manifest).unwrap();
@@ -160,21 +164,10 @@ fn policy_configured_by(config: &str) -> String {
     )
 }
 
-/// Returns an empty folder whose path is the same in each run, so that cargo keeps one copy
-/// of what it compiles of it.
-fn empty_folder(name: &str) -> tempfile::TempDir {
-    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    // Of an earlier run that was killed.
-    let _ = fs::remove_dir_all(parent.join(name));
-    let mut folder = tempfile::Builder::new();
-    folder.prefix(name).rand_bytes(0);
-    folder.tempdir_in(parent).unwrap()
-}
-
 /// Builds a policy where the built-in ones were compiled, which have the same dependencies.
 fn request(folder: &Path) -> BuildRequest {
     let mut request = BuildRequest::new(folder, folder.join("target"));
-    request.build_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../policies");
+    request.build_dir = Path::new(TEMPORARY).join("../policies");
     request
 }
 

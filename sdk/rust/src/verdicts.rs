@@ -18,8 +18,8 @@ pub(crate) struct RowReason {
 }
 
 impl RowReason {
-    /// Returns the FNV-1a hash of code and sentence. The standard library's hasher would add
-    /// 2 KiB to each component.
+    /// Returns the FNV-1a hash of code and sentence. The standard library's hasher would make
+    /// each component larger.
     fn hash(&self) -> u64 {
         let bytes = self.code.bytes().chain(self.sentence.bytes());
         bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {

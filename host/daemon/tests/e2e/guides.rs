@@ -12,7 +12,7 @@ use flyball_test_support::binaries::{Binaries, cloud};
 use flyball_test_support::{Cluster, ClusterOptions};
 use serde_json::Value;
 
-use crate::support::{empty_folder, policies_build_dir};
+use crate::support::{author_folder, policies_build_dir};
 
 const PRELUDE: &str = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
 
@@ -167,7 +167,7 @@ fn collect_fields(value: &Value, fields: &mut BTreeSet<String>) {
 /// Runs the scripts of pages one after the other, in an empty folder unless another is
 /// given.
 fn run(pages: &[&str], cluster: Option<&Cluster>, place: Option<&Path>) -> anyhow::Result<()> {
-    let folder = empty_folder(&pages.join("-").replace('/', "-"));
+    let folder = author_folder(&pages.join("-").replace('/', "-"));
     let mut text = PRELUDE.to_owned();
     for page in pages {
         let commands = script(&read(page)?);

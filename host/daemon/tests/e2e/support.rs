@@ -8,6 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
+use flyball_test_support::empty_folder;
 use serde_json::Value;
 
 /// A working folder with the binary's private directory.
@@ -40,15 +41,9 @@ pub fn policies_build_dir() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("../policies")
 }
 
-/// Returns an empty folder whose path is the same in each run. So cargo finds again what an
-/// earlier run compiled of it, in place of keeping both.
-pub fn empty_folder(name: &str) -> tempfile::TempDir {
-    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    // Of an earlier run that was killed.
-    let _ = fs::remove_dir_all(parent.join(name));
-    let mut folder = tempfile::Builder::new();
-    folder.prefix(name).rand_bytes(0);
-    folder.tempdir_in(parent).unwrap()
+/// Returns a folder in which a test writes policies.
+pub fn author_folder(name: &str) -> tempfile::TempDir {
+    empty_folder(Path::new(env!("CARGO_TARGET_TMPDIR")), name).unwrap()
 }
 
 impl Workshop {
@@ -60,7 +55,7 @@ impl Workshop {
 
     /// As [`Workshop::new`], for a test that compiles policies; no other may have its name.
     pub fn for_author(name: &str) -> Self {
-        Self(empty_folder(name)).with_code()
+        Self(author_folder(name)).with_code()
     }
 
     fn with_code(self) -> Self {

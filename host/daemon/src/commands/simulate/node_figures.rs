@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use flyball_report::document::Documented as _;
-use flyball_report::figures;
+use flyball_report::figures::{self, Column};
 use flyball_simulation::time::elapsed_text;
 use flyball_simulation::{GroupHistory, NodesRun, Run};
 use serde_json::{Value, json};
@@ -49,43 +49,38 @@ fn hours(run: &Run) -> f64 {
 }
 
 fn print_compared(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
-    let headings =
-        figures::NODE_COLUMNS.map(|column| format!(">{}", column.heading.to_uppercase()));
-    let headings: Vec<&str> = std::iter::once("POLICY")
-        .chain(headings.iter().map(String::as_str))
-        .collect();
-    let mut table = Table::new(&headings);
-    let mut some = false;
-    for run in runs {
-        if let Some(summary) = run.node_summary() {
-            some = true;
-            table.row(std::iter::once(run.label.clone()).chain(figures::node_cells(&summary)));
+    let summaries = runs
+        .iter()
+        .filter_map(|run| Some((run, run.node_summary()?)));
+    let (mut nodes, mut removals) = (Vec::new(), Vec::new());
+    for (run, summary) in summaries {
+        nodes.push((run, figures::node_cells(&summary)));
+        if let Some(summary) = &summary.removals {
+            removals.push((run, figures::removal_cells(summary)));
         }
     }
-    if some {
-        write!(out, "\n{table}")?;
-    }
-    print_compared_removals(out, runs)
+    print_rows(out, figures::NODE_COLUMNS, nodes)?;
+    print_rows(out, figures::REMOVAL_COLUMNS, removals)
 }
 
-fn print_compared_removals(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
-    let headings =
-        figures::REMOVAL_COLUMNS.map(|column| format!(">{}", column.heading.to_uppercase()));
+/// Prints a table with a row for each run. Prints nothing if there is none.
+fn print_rows<const N: usize>(
+    out: &mut impl Write,
+    columns: [Column<'_>; N],
+    rows: Vec<(&Run, [String; N])>,
+) -> anyhow::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let headings = columns.map(|column| format!(">{}", column.heading.to_uppercase()));
     let headings: Vec<&str> = std::iter::once("POLICY")
         .chain(headings.iter().map(String::as_str))
         .collect();
     let mut table = Table::new(&headings);
-    let mut some = false;
-    for run in runs {
-        if let Some(removals) = run.node_summary().and_then(|summary| summary.removals) {
-            some = true;
-            let label = std::iter::once(run.label.clone());
-            table.row(label.chain(figures::removal_cells(&removals)));
-        }
+    for (run, cells) in rows {
+        table.row(std::iter::once(run.label.clone()).chain(cells));
     }
-    if some {
-        write!(out, "\n{table}")?;
-    }
+    write!(out, "\n{table}")?;
     Ok(())
 }
 
