@@ -23,7 +23,13 @@ use crate::arena::{Arena, Prediction, Verdict};
 use crate::generate::{Random, Scenario};
 
 const SEED: u64 = 0xF1BA;
-const CLUSTERS: usize = 300;
+
+/// Returns how many clusters a test builds: `usual`, or as many times as
+/// `FLYBALL_SCHEDULER_TIMES` says.
+fn clusters(usual: usize) -> usize {
+    let times = std::env::var("FLYBALL_SCHEDULER_TIMES");
+    usual * times.map_or(1, |times| times.parse::<usize>().unwrap())
+}
 
 /// Filters that must have rejected a pod at least once.
 const PLUGINS: [Plugin; 8] = [
@@ -41,7 +47,8 @@ const PLUGINS: [Plugin; 8] = [
 fn the_scheduler_binds_pods_where_we_say_they_fit_and_else_gives_our_reasons() {
     let arena = Arena::start();
     let mut tally = Tally::default();
-    for round in 0..CLUSTERS {
+    let clusters = clusters(100);
+    for round in 0..clusters {
         let scenario = Scenario::draw(&mut Random::new(SEED, round), round);
         arena.build(&scenario, round);
         for pod in &scenario.pending {
@@ -62,7 +69,7 @@ fn the_scheduler_binds_pods_where_we_say_they_fit_and_else_gives_our_reasons() {
         }
         arena.clear();
     }
-    tally.finish();
+    tally.finish(clusters);
 }
 
 /// Returns how the scheduler's verdict differs from our prediction. `None` if they
@@ -145,7 +152,7 @@ impl Tally {
         }
     }
 
-    fn finish(&self) {
+    fn finish(&self, clusters: usize) {
         println!(
             "{} bound, {} not: {:?}",
             self.bound, self.unbound, self.plugins
@@ -157,7 +164,7 @@ impl Tally {
             "{count} disagreements:\n{}",
             shown.join("\n\n")
         );
-        let few = self.bound.min(self.unbound) < CLUSTERS;
+        let few = self.bound.min(self.unbound) < clusters;
         assert!(!few, "{} bound, {} not: too few", self.bound, self.unbound);
         for plugin in PLUGINS {
             assert!(self.plugins.contains_key(&plugin), "{plugin} said nothing");

@@ -25,24 +25,25 @@ use flyball_test_plans::{Answer, Draft, HOSTNAME, NOW, World, fewest_nodes};
 use serde_json::Value;
 
 use crate::arena::{Arena, ROUND};
+use crate::clusters;
 use crate::generate::{Fate, Scenario};
 use crate::manifests;
 
 const SEED: u64 = 0xF1BA;
-const CLUSTERS: usize = 50;
 
 #[test]
 fn pods_run_on_the_nodes_of_a_plan_after_at_most_one_further_pass() {
     let arena = Arena::start();
     let mut tally = Tally::default();
-    for round in 0..CLUSTERS {
+    let clusters = clusters(20);
+    for round in 0..clusters {
         let seed = SEED + round as u64;
         let draft = Draft::of_seed(seed);
         let ran = Stage::build(&arena, &draft, round).run();
         tally.count(&format!("cluster {round}, seed {seed}"), &draft, ran);
         arena.clear();
     }
-    tally.finish();
+    tally.finish(clusters);
 }
 
 /// Result for a cluster.
@@ -83,7 +84,7 @@ impl Tally {
         self.different.extend(different);
     }
 
-    fn finish(&self) {
+    fn finish(&self, clusters: usize) {
         let Self {
             nodes,
             more,
@@ -103,7 +104,7 @@ impl Tally {
             more * 20 <= *nodes,
             "{more} more nodes in further passes, of {nodes}"
         );
-        let few = *nodes < 2 * CLUSTERS || *helped < 10 * CLUSTERS;
+        let few = *nodes < 2 * clusters || *helped < 10 * clusters;
         assert!(!few, "{nodes} nodes for {helped} pods: too few");
     }
 }

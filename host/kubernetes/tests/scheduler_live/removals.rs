@@ -26,19 +26,19 @@ use flyball_test_plans::{Draft, EVERYTHING_MAY_GO, NOW, Random, everything_may_g
 use serde_json::Value;
 
 use crate::arena::{Arena, created_again};
+use crate::clusters;
 use crate::plans::Stage;
 
 const SEED: u64 = 0xF1BA;
-
-/// Number of clusters in which a node with pods is drained.
-const CLUSTERS: usize = 50;
 
 #[test]
 fn pods_of_drained_nodes_run_again_without_a_new_node() {
     let arena = Arena::start();
     let mut tally = Tally::default();
+    // Clusters in which a node with pods is drained.
+    let clusters = clusters(20);
     for round in 0.. {
-        if tally.clusters == CLUSTERS {
+        if tally.clusters == clusters {
             break;
         }
         let seed = SEED + round as u64;
@@ -49,7 +49,7 @@ fn pods_of_drained_nodes_run_again_without_a_new_node() {
         }
         arena.clear();
     }
-    tally.finish();
+    tally.finish(clusters);
 }
 
 /// Result for a cluster.
@@ -88,7 +88,7 @@ impl Tally {
         }
     }
 
-    fn finish(&self) {
+    fn finish(&self, clusters: usize) {
         let Self {
             empty,
             occupied,
@@ -114,7 +114,7 @@ impl Tally {
             "{} of {moved} pods left over",
             left.len()
         );
-        let few = *occupied < CLUSTERS || *moved < 3 * CLUSTERS;
+        let few = *occupied < clusters || *moved < 3 * clusters;
         assert!(!few, "{occupied} nodes with {moved} pods: too few");
     }
 }
