@@ -11,7 +11,7 @@ use flyball_test_support::{Aws, Cluster, ClusterOptions};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::command::{run as run_command, step};
+use crate::command::step;
 use crate::{setup, workspace};
 
 /// Starts a real Kubernetes control plane and leaves it running until Ctrl-C
@@ -39,9 +39,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if !arguments.no_build {
         setup::wasm()?;
-        step("building flyball (some minutes the first time)", || {
-            run_command(workspace::cargo().args(["build", "--package", "flyball"]))
-        })?;
+        workspace::flyball()?;
     }
     // A signal before this ends this process and everything it started: each part has a
     // keeper that ends it when its owner is gone.

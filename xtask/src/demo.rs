@@ -5,7 +5,6 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use crate::command::{run as run_command, step};
 use crate::{setup, workspace};
 
 /// Builds flyball and runs its demo: a day's load in fast time, nodes ordered for it,
@@ -22,10 +21,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     setup::wasm()?;
-    step("building flyball (some minutes the first time)", || {
-        run_command(workspace::cargo().args(["build", "--package", "flyball"]))
-    })?;
-    let flyball = workspace::target_dir()?.join("debug/flyball");
+    let flyball = workspace::flyball()?;
     // Replaces this process, so that its exit code and the terminal's signals are its
     // own.
     let error = Command::new(&flyball)

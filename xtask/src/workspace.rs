@@ -18,7 +18,24 @@ pub fn root() -> PathBuf {
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    // `cargo xtask` sets these for us. Build scripts that watch them would run again, and
+    // compile what depends on them anew, whenever a command is run with and without xtask.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
     command
+}
+
+/// Compiles `flyball` and returns its path. Its dependencies are compiled with the features
+/// that they have in tests, so that both compile them once.
+pub fn flyball() -> anyhow::Result<PathBuf> {
+    command::step("building flyball (some minutes the first time)", || {
+        command::run(cargo().args(["build", "--workspace", "--bin", "flyball"]))
+    })?;
+    Ok(target_dir()?.join("debug/flyball"))
 }
 
 /// Returns `cargo metadata` of the workspace, with resolved dependencies.
