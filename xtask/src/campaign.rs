@@ -1,4 +1,4 @@
-//! `cargo xtask campaign`: tests that take too long for every change.
+//! `cargo xtask campaign`: what takes too long for every change.
 
 use std::path::Path;
 
@@ -6,10 +6,9 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 use crate::command::{run as run_command, step};
-use crate::{setup, workspace};
+use crate::{fuzz, setup, workspace};
 
-/// Runs long tests on the real control plane, and writes their results to
-/// docs/campaigns
+/// Runs what takes too long for every change, and writes its results to docs/campaigns
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -19,6 +18,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Campaign {
     Crash(Crash),
+    Fuzz(Fuzz),
     Idle(Idle),
 }
 
@@ -35,6 +35,19 @@ struct Crash {
     row: Option<String>,
 }
 
+/// Runs each fuzz target for an hour of processor time
+///
+/// Keeps what the targets find in the corpus in the repository. Targets take turns of ten
+/// minutes. If the campaign is ended, the next run goes on with what is left of the hours.
+#[derive(Debug, clap::Args)]
+struct Fuzz {
+    /// The targets. All targets if none is named
+    targets: Vec<String>,
+    /// Processor time of each target, with that of earlier runs
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    minutes: u64,
+}
+
 /// Counts the writes of a daemon in a cluster where nothing happens
 ///
 /// The target is 13 in an hour. The daemon runs alone, so that it has no lease to renew.
@@ -46,9 +59,6 @@ struct Idle {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    setup::wasm()?;
-    setup::cluster()?;
-    setup::cloud()?;
     let results = workspace::root().canonicalize()?.join("docs/campaigns");
     std::fs::create_dir_all(&results)
         .with_context(|| format!("cannot create {}", results.display()))?;
@@ -58,6 +68,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let row = crash.row.as_deref().unwrap_or_default();
             let variables = [("FLYBALL_CRASH_ROWS", row)];
             test("crash_points", ("FLYBALL_CRASH_RESULTS", &file), &variables)
+        }
+        Campaign::Fuzz(campaign) => {
+            let page = results.join("fuzz.md");
+            fuzz::campaign::run(&campaign.targets, campaign.minutes, &page)
         }
         Campaign::Idle(idle) => {
             let file = results.join("idle.md");
@@ -74,6 +88,9 @@ fn test(
     (results, file): (&str, &Path),
     variables: &[(&str, &str)],
 ) -> anyhow::Result<()> {
+    setup::wasm()?;
+    setup::cluster()?;
+    setup::cloud()?;
     step(&format!("running the campaign {name}"), || {
         run_command(
             workspace::cargo()

@@ -1,55 +1,289 @@
-//! `cargo xtask fuzz`: runs the fuzz targets for a time.
+//! `cargo xtask fuzz`: runs the fuzz targets under libFuzzer.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+pub mod campaign;
 
-use crate::command::{run as run_command, step};
-use crate::workspace;
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// Runs the fuzz targets: mutations of real inputs of everything that is read from
-/// outside
+use anyhow::{Context as _, bail, ensure};
+
+use crate::command::{Elapsed, run as run_command, step};
+use crate::{setup, workspace};
+
+/// The status with which libFuzzer ends after an interrupt.
+const INTERRUPTED: i32 = 72;
+
+/// How often a long run reports how far it is.
+const PROGRESS: Duration = Duration::from_secs(60);
+
+/// Clock ticks of a second in /proc (`USER_HZ`).
+const TICKS: u64 = 100;
+
+/// Runs the fuzz targets under libFuzzer: everything that is read from outside
 ///
 /// Targets: autoscalers, components, crowds, dumps, metrics, quantities, records,
 /// scenarios, schemas, selectors. Each reads inputs by the functions that the daemon and
-/// the commands use. It fails if one panics, takes more than 64 MiB and 256 times its own
-/// size of memory, or ends in a message beyond the limits on messages. The inputs of
-/// crowds are clusters whose objects select each other; these may take 64 times their size.
+/// the commands use. It fails if one panics, takes five minutes, takes more than 64 MiB and 256
+/// times its own size of memory, or ends in a message beyond the limits on messages. The
+/// inputs of crowds are clusters whose objects select each other; these may take 64 times
+/// their size.
 ///
-/// A case follows from the seed and its number. A failure prints the command that
-/// repeats it. If the process is ended, the seed and the number of its last case are in
-/// target/tmp/fuzz-TARGET. Add the input of a fault to tests/fuzz/corpus, with the test
-/// that shows the fault.
+/// One target runs on each processor. What a run finds is in target/fuzz/TARGET: inputs
+/// that reach something new in `corpus`, where the next run begins, and those that fail in
+/// `faults`. Copy the input of a fault to tests/fuzz/corpus/TARGET, which `cargo xtask
+/// test` reads.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The target. All targets, one after another, if none is named
+    /// The target. All targets if none is named
     target: Option<String>,
-    /// How long each target runs
+    /// Processor time of each target
     #[arg(long, value_name = "N", default_value_t = 10)]
     seconds: u64,
-    /// Which cases are made; another one each time if it is not given
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// Runs only this case of the seed, and writes its input to
-    /// target/tmp/fuzz-TARGET.input
-    #[arg(long, value_name = "N", requires = "seed", requires = "target")]
-    case: Option<u64>,
+    /// Reads only this input, such as one that failed
+    #[arg(long, value_name = "FILE", requires = "target")]
+    input: Option<PathBuf>,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let seed = arguments.seed.unwrap_or(now.as_secs());
-    let mut cargo = workspace::cargo();
-    cargo
-        .args(["test", "--workspace", "--test", "fuzz", "--"])
-        .args(["--nocapture", "--test-threads", "1"])
-        .env("FLYBALL_FUZZ_SECONDS", arguments.seconds.to_string())
-        .env("FLYBALL_FUZZ_SEED", seed.to_string());
-    if let Some(target) = &arguments.target {
-        cargo.args(["--exact", target]);
+    let program = build()?;
+    if let (Some(name), Some(input)) = (&arguments.target, &arguments.input) {
+        let mut target = Target::new(&program, name)?.command();
+        // As many times as the memory is looked at.
+        return run_command(target.arg("-runs=16").arg(input));
     }
-    if let Some(case) = arguments.case {
-        cargo.env("FLYBALL_FUZZ_CASE", case.to_string());
-    }
-    step(&format!("fuzzing with seed {seed}"), || {
-        run_command(&mut cargo)
+    let names = match &arguments.target {
+        Some(name) => vec![name.clone()],
+        None => names()?,
+    };
+    let time = Duration::from_secs(arguments.seconds);
+    run_all(&program, &names, time, |_, _| Ok(()))
+}
+
+/// Compiles the program with libFuzzer and returns its path.
+fn build() -> anyhow::Result<PathBuf> {
+    setup::fuzz()?;
+    let wrapper = workspace::root()
+        .canonicalize()?
+        .join("tests/fuzz/rustc.sh");
+    step("compiling the fuzz targets", || {
+        run_command(
+            workspace::cargo()
+                .args(["build", "--workspace", "--bin", "flyball-fuzz"])
+                .args(["--features", "flyball-fuzz/libfuzzer"])
+                .env("RUSTC_WORKSPACE_WRAPPER", wrapper),
+        )
+    })?;
+    Ok(workspace::target_dir()?.join("debug/flyball-fuzz"))
+}
+
+/// Returns the names of all targets: each has a corpus.
+fn names() -> anyhow::Result<Vec<String>> {
+    let folder = workspace::root().join("tests/fuzz/corpus");
+    let entries =
+        fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.collect::<anyhow::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
+}
+
+/// Runs targets, as many at a time as there are processors, and hands over each one's result
+/// when it ends.
+fn run_all(
+    program: &Path,
+    names: &[String],
+    time: Duration,
+    ended: impl Fn(&Target, Summary) -> anyhow::Result<()> + Sync,
+) -> anyhow::Result<()> {
+    let waiting: Mutex<VecDeque<&String>> = Mutex::new(names.iter().collect());
+    let next = || {
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.pop_front()
+    };
+    let work = || -> anyhow::Result<()> {
+        while let Some(name) = next() {
+            let target = Target::new(program, name)?;
+            let summary = target.run(time)?;
+            println!("{name}: {summary}");
+            ended(&target, summary)?;
+        }
+        Ok(())
+    };
+    let processors = thread::available_parallelism()?.get();
+    step("fuzzing", || {
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..processors.min(names.len()))
+                .map(|_| scope.spawn(work))
+                .collect();
+            let results = workers.into_iter().map(|worker| match worker.join() {
+                Ok(result) => result,
+                Err(_) => bail!("a thread panicked"),
+            });
+            results.collect()
+        })
     })
+}
+
+/// A target, and the folder of what is found.
+struct Target {
+    program: PathBuf,
+    name: String,
+    folder: PathBuf,
+}
+
+/// What a run did.
+struct Summary {
+    /// Processor time.
+    time: Duration,
+    inputs: u64,
+    /// Edges of the code's flow that inputs reached.
+    edges: u64,
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let time = Elapsed(self.time);
+        write!(
+            f,
+            "{} inputs reach {} edges in {time}",
+            self.inputs, self.edges
+        )
+    }
+}
+
+impl Target {
+    fn new(program: &Path, name: &str) -> anyhow::Result<Self> {
+        let names = names()?;
+        ensure!(
+            names.iter().any(|known| known == name),
+            "there is no target {name}; the targets are {}",
+            names.join(", ")
+        );
+        let folder = workspace::target_dir()?.join("fuzz").join(name);
+        for subfolder in ["corpus", "faults", "seeds"] {
+            fs::create_dir_all(folder.join(subfolder))
+                .with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        Ok(Self {
+            program: program.to_owned(),
+            name: name.to_owned(),
+            folder,
+        })
+    }
+
+    /// The folder of inputs that are in the repository.
+    fn committed(&self) -> PathBuf {
+        workspace::root().join("tests/fuzz/corpus").join(&self.name)
+    }
+
+    /// Where the program writes an input that takes too much memory.
+    fn memory_fault(&self) -> PathBuf {
+        self.folder.join("faults/memory")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .env("FLYBALL_FUZZ_TARGET", &self.name)
+            .env("FLYBALL_FUZZ_SEEDS", self.folder.join("seeds"))
+            .env("FLYBALL_FUZZ_MEMORY_FAULT", self.memory_fault())
+            .args(["-max_len=262144", "-timeout=300", "-rss_limit_mb=4096"])
+            .arg(format!(
+                "-artifact_prefix={}/faults/",
+                self.folder.display()
+            ));
+        command
+    }
+
+    /// Runs until a processor time has passed.
+    fn run(&self, time: Duration) -> anyhow::Result<Summary> {
+        let _ = fs::remove_file(self.memory_fault());
+        let log = self.folder.join("log");
+        let mut command = self.command();
+        command
+            .args(["-reload=0", "-print_final_stats=1"])
+            .arg(self.folder.join("corpus"))
+            .arg(self.folder.join("seeds"))
+            .arg(self.committed())
+            .stderr(File::create(&log)?);
+        let child = command.spawn().context("cannot run flyball-fuzz")?;
+        let (status, used) = self.wait(child, time)?;
+        let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+        if status.code() != Some(INTERRUPTED) {
+            self.fail(status, &text)?;
+        }
+        Ok(Summary {
+            time: used,
+            inputs: number_after(&text, "stat::number_of_executed_units: ")
+                .context("libFuzzer printed no number of inputs")?,
+            edges: number_after(&text, " cov: ").context("libFuzzer printed no coverage")?,
+        })
+    }
+
+    /// Waits for a run, and interrupts it when its processor time has passed.
+    fn wait(&self, mut child: Child, time: Duration) -> anyhow::Result<(ExitStatus, Duration)> {
+        let (start, mut reports) = (Instant::now(), 0);
+        let mut used = Duration::ZERO;
+        loop {
+            thread::sleep(Duration::from_millis(200));
+            if let Some(status) = child.try_wait()? {
+                return Ok((status, used));
+            }
+            used = processor_time(child.id())?;
+            if used >= time {
+                run_command(Command::new("kill").args(["-INT", &child.id().to_string()]))?;
+                return Ok((child.wait()?, used));
+            }
+            if start.elapsed() >= PROGRESS * (reports + 1) {
+                reports += 1;
+                println!("{}: {} of {}", self.name, Elapsed(used), Elapsed(time));
+            }
+        }
+    }
+
+    /// Reports a run that found a fault.
+    fn fail(&self, status: ExitStatus, log: &str) -> anyhow::Result<()> {
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = lines[lines.len().saturating_sub(60)..].join("\n");
+        let name = &self.name;
+        // libFuzzer writes the last input, which is another one than that which took memory.
+        let written = lines.iter().find_map(|line| {
+            let (_, file) = line.split_once("Test unit written to ")?;
+            Some(PathBuf::from(file))
+        });
+        let memory = Some(self.memory_fault()).filter(|file| file.exists());
+        match memory.or(written) {
+            Some(fault) => bail!(
+                "{tail}\n{name} found a fault; repeat it with \
+                 `cargo xtask fuzz {name} --input {}`",
+                fault.display()
+            ),
+            None => bail!("{tail}\n{name} ended with {status}"),
+        }
+    }
+}
+
+/// Returns the time that a process spent on processors.
+fn processor_time(process: u32) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The fields after the name, which is in parentheses and may contain spaces: the first
+    // is the third of proc_pid_stat(5).
+    let (_, fields) = stat
+        .rsplit_once(") ")
+        .context("cannot read /proc/PID/stat")?;
+    let ticks = fields.split(' ').skip(11).take(2);
+    let ticks: u64 = ticks.map(|ticks| ticks.parse::<u64>().unwrap_or(0)).sum();
+    Ok(Duration::from_millis(ticks * 1000 / TICKS))
+}
+
+/// Returns the number after the last occurrence of a text.
+fn number_after(log: &str, text: &str) -> Option<u64> {
+    let (_, rest) = log.rsplit_once(text)?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
 }

@@ -32,6 +32,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     setup::wasm()?;
+    setup::fuzz()?;
     let fix = arguments.fix;
     let checks: [(&str, &dyn Fn() -> anyhow::Result<()>); 10] = [
         ("format", &|| format(fix)),
@@ -73,8 +74,12 @@ fn format(fix: bool) -> anyhow::Result<()> {
 }
 
 fn clippy() -> anyhow::Result<()> {
-    let arguments = ["clippy", "--workspace", "--all-targets", "--"];
-    run_command(workspace::cargo().args(arguments).args(["-D", "warnings"]))
+    run_command(
+        workspace::cargo()
+            .args(["clippy", "--workspace", "--all-targets"])
+            .args(["--features", "flyball-fuzz/libfuzzer"])
+            .args(["--", "-D", "warnings"]),
+    )
 }
 
 fn docs() -> anyhow::Result<()> {

@@ -9,8 +9,10 @@ mod wasm;
 
 use clap::ValueEnum;
 
+use crate::command::{apt_install, find_program};
+
 /// Installs what is missing: the WebAssembly target, a Kubernetes control plane,
-/// an AWS to test against, a browser, cargo-deny
+/// an AWS to test against, a browser, cargo-deny, a C++ compiler
 ///
 /// The other commands do this by themselves. The control plane is built from
 /// the Go module in tests/cluster, which takes about 5 minutes the first time;
@@ -36,6 +38,8 @@ enum What {
     Browser,
     /// cargo-deny, for lint and its tests
     Lint,
+    /// A C++ compiler, for libFuzzer
+    Fuzz,
     /// All of these
     All,
 }
@@ -56,6 +60,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wanted(What::Lint) {
         deny()?;
+    }
+    if wanted(What::Fuzz) {
+        fuzz()?;
     }
     Ok(())
 }
@@ -83,4 +90,12 @@ pub fn browser() -> anyhow::Result<()> {
 /// Ensures that cargo-deny can be run.
 pub fn deny() -> anyhow::Result<()> {
     deny::install_if_missing()
+}
+
+/// Ensures that libFuzzer can be compiled.
+pub fn fuzz() -> anyhow::Result<()> {
+    match find_program("c++", &[]) {
+        Some(_) => Ok(()),
+        None => apt_install(&["g++"]),
+    }
 }

@@ -93,6 +93,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("flyball-build", &[]),
     ("flyball-tests", &["flyball-build", "flyball-sandbox"]),
     (
+        "flyball-fuzz",
+        &[
+            "flyball-decision",
+            "flyball-kubernetes",
+            "flyball-replicas",
+            "flyball-report",
+            "flyball-sandbox",
+            "flyball-simulation",
+            "flyball-sources",
+            "flyball-test-support",
+        ],
+    ),
+    (
         "flyball-test-plans",
         &[
             "flyball-decision",

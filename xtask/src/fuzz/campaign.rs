@@ -1,0 +1,149 @@
+//! `cargo xtask campaign fuzz`: runs each fuzz target for long, and keeps what is found.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::{Summary, Target, build, names, run_all};
+use crate::command::output;
+
+/// Processor time after which a target's results are written, and the next one's turn comes:
+/// little is lost if the campaign is ended.
+const SLICE: Duration = Duration::from_secs(600);
+
+/// Beginning of the page.
+const PAGE: &str = "\
+# Fuzzing
+
+`cargo xtask campaign fuzz` writes this page. It runs each target under libFuzzer until it had \
+an hour of processor time, and goes on where an earlier run ended. `tests/fuzz/corpus` gets the \
+fewest of the inputs that reach all edges of the code's flow that were reached. No run ended in \
+a fault: a panic, five minutes for one input, memory out of proportion, or a message beyond the \
+limits.
+
+| target | processor minutes | inputs | edges reached | corpus |
+|---|---|---|---|---|
+";
+
+/// What was done for a target.
+#[derive(Default)]
+struct Row {
+    minutes: u64,
+    inputs: u64,
+    edges: u64,
+    /// Number of inputs in the repository.
+    corpus: usize,
+}
+
+/// Runs targets until each had a processor time, by the page, and brings the page and the
+/// corpus up to date.
+pub fn run(targets: &[String], minutes: u64, page: &Path) -> anyhow::Result<()> {
+    let program = build()?;
+    let mut waiting = match targets {
+        [] => names()?,
+        named => named.to_vec(),
+    };
+    let rows = Mutex::new(read(page));
+    loop {
+        let done = |name: &String| {
+            let rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
+            rows.get(name).is_some_and(|row| row.minutes >= minutes)
+        };
+        waiting.retain(|name| !done(name));
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let slice = SLICE.min(Duration::from_secs(60 * minutes));
+        run_all(&program, &waiting, slice, |target, summary| {
+            keep(target)?;
+            let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
+            let row = rows.entry(target.name.clone()).or_default();
+            row.add(&summary, fs::read_dir(target.committed())?.count());
+            write(page, &rows)
+        })?;
+    }
+}
+
+impl Row {
+    fn add(&mut self, run: &Summary, corpus: usize) {
+        self.minutes += run.time.as_secs() / 60;
+        self.inputs += run.inputs;
+        self.edges = run.edges;
+        self.corpus = corpus;
+    }
+}
+
+/// Reads the rows of the page; there are none at first.
+fn read(page: &Path) -> BTreeMap<String, Row> {
+    let text = fs::read_to_string(page).unwrap_or_default();
+    let row = |line: &str| {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let name = cells.next()?.trim_matches('`').to_owned();
+        let mut number = || cells.next()?.parse().ok();
+        let row = Row {
+            minutes: number()?,
+            inputs: number()?,
+            edges: number()?,
+            corpus: usize::try_from(number()?).ok()?,
+        };
+        Some((name, row))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+fn write(page: &Path, rows: &BTreeMap<String, Row>) -> anyhow::Result<()> {
+    let line = |(name, row): (&String, &Row)| {
+        let Row {
+            minutes,
+            inputs,
+            edges,
+            corpus,
+        } = row;
+        format!("| `{name}` | {minutes} | {inputs} | {edges} | {corpus} |\n")
+    };
+    let lines: String = rows.iter().map(line).collect();
+    fs::write(page, format!("{PAGE}{lines}"))
+        .with_context(|| format!("cannot write {}", page.display()))
+}
+
+/// Replaces the inputs in the repository that were found by those that now are the fewest.
+/// Inputs that have a name instead of libFuzzer's hash stay.
+fn keep(target: &Target) -> anyhow::Result<()> {
+    let committed = target.committed();
+    let merged = target.folder.join("merged");
+    let _ = fs::remove_dir_all(&merged);
+    fs::create_dir_all(&merged)?;
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&committed)? {
+        let name = entry?.file_name();
+        let text = name.to_string_lossy();
+        if text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            found.push(name);
+        } else {
+            fs::copy(committed.join(&name), merged.join(&name))?;
+        }
+    }
+    output(
+        target
+            .command()
+            // Without counters: an edge counts once, however often it is taken.
+            .args(["-merge=1", "-set_cover_merge=1", "-use_counters=0"])
+            .arg("-max_len=4096")
+            .arg(&merged)
+            .arg(target.folder.join("corpus"))
+            .arg(target.folder.join("seeds"))
+            .arg(&committed),
+    )?;
+    for name in found {
+        fs::remove_file(committed.join(name))?;
+    }
+    for entry in fs::read_dir(&merged)? {
+        let name = entry?.file_name();
+        fs::copy(merged.join(&name), committed.join(&name))?;
+    }
+    Ok(())
+}
