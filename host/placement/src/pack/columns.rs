@@ -47,7 +47,7 @@ impl<'a> ColumnPacker<'a> {
             placed[row] = demands[row].count - left;
         }
         Packed {
-            nodes: vec![u32::try_from(open.len()).unwrap_or(u32::MAX)],
+            nodes: vec![open.count()],
             placed_on_new: placed.clone(),
             placed,
             order: Order::BySize,
@@ -65,18 +65,18 @@ impl<'a> ColumnPacker<'a> {
         if each == 0 {
             return left;
         }
-        if left >= each {
+        let max_full = max_nodes.saturating_sub(open.count());
+        let full_nodes = (left / each).min(max_full);
+        if full_nodes > 0 {
             let mut full = self.template.clone();
             for &(resource, amount) in amounts {
                 full[resource] -= amount * i64::from(each);
             }
-            while left >= each && open.len() < max_nodes as usize {
-                open.add(&full);
-                left -= each;
-            }
+            open.add(&full, full_nodes);
+            left -= full_nodes * each;
         }
-        if left > 0 && open.len() < max_nodes as usize {
-            open.add(&self.template);
+        if left > 0 && open.count() < max_nodes {
+            open.add(&self.template, 1);
             left = open.on_newest(amounts, left);
         }
         left
@@ -100,11 +100,13 @@ impl OpenNodes {
         }
     }
 
-    fn len(&self) -> usize {
-        self.older.len() + usize::from(self.newest.is_some())
+    fn count(&self) -> u32 {
+        let count = self.older.len() + usize::from(self.newest.is_some());
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    fn add(&mut self, free: &[i64]) {
+    /// Adds at least one node. All that are added have the same free amounts.
+    fn add(&mut self, free: &[i64], count: u32) {
         match &mut self.newest {
             Some(newest) => {
                 self.older.push(newest);
@@ -112,6 +114,7 @@ impl OpenNodes {
             }
             None => self.newest = Some(free.to_vec()),
         }
+        self.older.push_times(free, count as usize - 1);
     }
 
     /// Places pods on the newest node. Returns how many did not fit.

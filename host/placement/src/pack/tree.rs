@@ -48,12 +48,34 @@ impl Tree {
     /// Adds a node at the end.
     pub(super) fn push(&mut self, free: &[i64]) {
         if self.leaves == self.space {
-            self.grow();
+            self.grow(self.leaves + 1);
         }
         let at = self.space + self.leaves;
         self.leaves += 1;
         self.free[at * self.resources..][..self.resources].copy_from_slice(free);
         self.lift(at);
+    }
+
+    /// Adds nodes with the same free amounts at the end.
+    pub(super) fn push_times(&mut self, free: &[i64], count: usize) {
+        let leaves = self.leaves + count;
+        if count == 0 {
+            return;
+        }
+        if leaves > self.space {
+            self.grow(leaves);
+        }
+        let (mut first, mut last) = (self.space + self.leaves, self.space + leaves - 1);
+        self.leaves = leaves;
+        for at in first..=last {
+            self.free[at * self.resources..][..self.resources].copy_from_slice(free);
+        }
+        while first > 1 {
+            (first, last) = (first / 2, last / 2);
+            for at in first..=last {
+                self.update(at);
+            }
+        }
     }
 
     /// Removes the node at the end.
@@ -123,25 +145,15 @@ impl Tree {
 
     fn lift(&mut self, leaf: usize) {
         let mut at = leaf / 2;
-        while at > 0 {
-            let mut changed = false;
-            for resource in 0..self.resources {
-                let of = |node: usize| self.free[node * self.resources + resource];
-                let larger = of(2 * at).max(of(2 * at + 1));
-                let known = &mut self.free[at * self.resources + resource];
-                changed |= *known != larger;
-                *known = larger;
-            }
-            if !changed {
-                return;
-            }
+        while at > 0 && self.update(at) {
             at /= 2;
         }
     }
 
-    fn grow(&mut self) {
+    /// Makes room for this number of leaves.
+    fn grow(&mut self, number: usize) {
         let leaves = self.free[self.space * self.resources..].to_vec();
-        self.space *= 2;
+        self.space = number.next_power_of_two();
         self.free = vec![i64::MIN; 2 * self.space * self.resources];
         self.free[self.space * self.resources..][..leaves.len()].copy_from_slice(&leaves);
         self.build();
@@ -150,11 +162,21 @@ impl Tree {
     /// Computes the largest amounts below each inner node.
     fn build(&mut self) {
         for at in (1..self.space).rev() {
-            for resource in 0..self.resources {
-                let of = |node: usize| self.free[node * self.resources + resource];
-                self.free[at * self.resources + resource] = of(2 * at).max(of(2 * at + 1));
-            }
+            self.update(at);
         }
+    }
+
+    /// Computes the largest amounts below an inner node. Returns whether they changed.
+    fn update(&mut self, at: usize) -> bool {
+        let mut changed = false;
+        for resource in 0..self.resources {
+            let of = |node: usize| self.free[node * self.resources + resource];
+            let larger = of(2 * at).max(of(2 * at + 1));
+            let known = &mut self.free[at * self.resources + resource];
+            changed |= *known != larger;
+            *known = larger;
+        }
+        changed
     }
 }
 
