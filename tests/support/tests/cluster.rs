@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use flyball_test_support::{Cluster, ClusterOptions, processes_that_name, wait_for};
 use serde_json::Value;
 
@@ -171,30 +172,31 @@ impl Owner {
     }
 }
 
-/// Returns the CPU of each pod in millicores, rounded to tens, once all are reported and
-/// have `millicores`: metrics-server takes the difference of two scrapes.
-/// Waits until the pods, ordered by app, use so many thousandths of a core.
+/// Waits until the pods, ordered by app, use this many thousandths of a core, rounded to
+/// tens: metrics-server takes the difference of two scrapes.
 fn wait_for_cpu(cluster: &Cluster, expected: &[(&str, i64)]) {
     let path = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods";
     wait_for("the pods' CPU", 3 * MINUTE, || {
         let list: Value = serde_json::from_str(&cluster.kubectl(&["get", "--raw", path])?)?;
-        let pods = list["items"].as_array().unwrap().iter();
-        let mut usages: Vec<(&str, i64)> = pods
+        let pods = list["items"].as_array().context("no list")?.iter();
+        let mut usages = pods
             .map(|pod| {
-                let usage = millis(pod["containers"][0]["usage"]["cpu"].as_str().unwrap());
-                let app = pod["metadata"]["labels"]["app"].as_str().unwrap();
-                (app, (usage + 5) / 10 * 10)
+                let usage = pod["containers"][0]["usage"]["cpu"].as_str();
+                let app = pod["metadata"]["labels"]["app"]
+                    .as_str()
+                    .context("no app")?;
+                Ok((app, (millis(usage.context("no usage")?)? + 5) / 10 * 10))
             })
-            .collect();
+            .collect::<anyhow::Result<Vec<(&str, i64)>>>()?;
         usages.sort_unstable();
         Ok((usages == expected).then_some(()))
     })
     .unwrap();
 }
 
-/// metrics-server prints nanocores.
-fn millis(quantity: &str) -> i64 {
-    quantity.strip_suffix('n').unwrap().parse::<i64>().unwrap() / 1_000_000
+/// metrics-server prints nanocores, and `0` for none.
+fn millis(quantity: &str) -> anyhow::Result<i64> {
+    Ok(quantity.trim_end_matches('n').parse::<i64>()? / 1_000_000)
 }
 
 /// Ends a component, and leaves kwokctl a process in its place that has ended and that its
