@@ -56,7 +56,7 @@ const fn bytes(
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub static TARGETS: [Target; 10] = [
     bytes("autoscalers", readers::autoscalers, Vec::new),
     bytes("components", readers::components, seeds::components),
     Target {
@@ -77,7 +77,7 @@ pub const TARGETS: [Target; 10] = [
 impl Target {
     /// Returns the target of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
-        const { &TARGETS }.iter().find(|target| target.name == name)
+        TARGETS.iter().find(|target| target.name == name)
     }
 
     /// Returns inputs that are made of the examples and the vectors.

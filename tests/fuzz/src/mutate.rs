@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use flyball_decision::hash::{SPLIT_MIX_STEP, split_mix};
+
 /// A sequence of numbers: those of an input while it lasts, then those of a seed (SplitMix64).
 pub struct Random<'a> {
     input: &'a [u8],
@@ -27,11 +29,9 @@ impl<'a> Random<'a> {
             self.input = rest;
             return u16::from_le_bytes(*bytes).into();
         }
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        let number = split_mix(self.state);
+        self.state = self.state.wrapping_add(SPLIT_MIX_STEP);
+        number
     }
 
     /// A number below `end`; 0 if `end` is 0.

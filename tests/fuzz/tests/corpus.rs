@@ -60,5 +60,5 @@ targets! {
 
 #[test]
 fn each_target_has_a_test() {
-    assert_eq!(TARGETS.map(|target| target.name), NAMES);
+    assert_eq!(TARGETS.each_ref().map(|target| target.name), NAMES);
 }

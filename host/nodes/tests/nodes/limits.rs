@@ -240,17 +240,19 @@ fn a_node_whose_room_is_needed_names_whom_it_is_kept_for() {
     );
 }
 
-/// A pod with more terms of anti-affinity than are judged. None selects a pod.
-fn many_terms() -> Pod {
-    let term = |row: i32| AffinityTerm {
+/// A term that is about the pods on the same node.
+fn on_host(requirements: Vec<Requirement>) -> AffinityTerm {
+    AffinityTerm {
         topology_key: "kubernetes.io/hostname".into(),
-        selector: Some(LabelSelector(vec![Requirement::equals(
-            "app",
-            row.to_string(),
-        )])),
+        selector: Some(LabelSelector(requirements)),
         namespaces: Vec::new(),
         namespace_selector: None,
-    };
+    }
+}
+
+/// A pod with more terms of anti-affinity than are judged. None selects a pod.
+fn many_terms() -> Pod {
+    let term = |row: i32| on_host(vec![Requirement::equals("app", row.to_string())]);
     Pod {
         anti_affinity: (0..33).map(term).collect(),
         ..pod(100)
@@ -291,15 +293,7 @@ fn of_crowd(row: u32) -> Pod {
             operator: Operator::NotIn,
             values: vec![format!("{row}-{at}").into()],
         };
-        AffinityTerm {
-            topology_key: "kubernetes.io/hostname".into(),
-            selector: Some(LabelSelector(vec![
-                Requirement::equals("app", "crowd"),
-                except,
-            ])),
-            namespaces: Vec::new(),
-            namespace_selector: None,
-        }
+        on_host(vec![Requirement::equals("app", "crowd"), except])
     };
     let id = row.to_string();
     Pod {
