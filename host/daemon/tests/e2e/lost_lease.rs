@@ -84,8 +84,9 @@ fn what_was_being_written_when_the_lease_was_lost_is_recorded() {
     let mut daemon = stage.leader();
     let _half_sent = half_sent(&daemon);
 
-    // A partition: neither the lease nor anything else is answered.
-    stage.proxy.hold_all(&["/leases", "PATCH "]);
+    // The status is answered: the first decision may still be writing it, and the second one
+    // would wait for it.
+    stage.proxy.hold_all(&["/leases", SCALE]);
     metrics.set_external("queue", &[json!("40")]);
     wait_for("the write", WAIT_TIMEOUT, || stage.proxy.saw(SCALE));
     wait_for_loss(&mut daemon);
