@@ -106,6 +106,22 @@ pub fn of_small_blocks(blocks: usize) -> anyhow::Result<Vec<u8>> {
     of_text("slow", &guest)
 }
 
+/// Returns a policy that never comes to a decision. `stores` instructions stand before its
+/// loop, and decide at which address the loop's machine code lies.
+///
+/// # Errors
+/// If it does not compile.
+pub fn of_endless_loop(stores: usize) -> anyhow::Result<Vec<u8>> {
+    let guest = format!(
+        "(func (export \"flyball:policy/replica@0.1.0-draft#decide\") (param i32) (result i32)
+           {}
+           (loop $again (br $again))
+           unreachable)",
+        "(i32.store (i32.const 512) (local.get 0))\n".repeat(stores)
+    );
+    of_text("endless", &guest)
+}
+
 /// Returns the component of a guest in text form.
 fn of_text(name: &str, guest: &str) -> anyhow::Result<Vec<u8>> {
     let mut module = wat::parse_str(format!("(module {guest}\n{FRAME})"))?;

@@ -83,7 +83,7 @@ mod tests {
 
     fn size(record: &DecisionRecord) -> usize {
         let mut bytes = record.own_bytes();
-        record.each_shared(|_, shared| bytes += shared);
+        record.each_shared(|_, shared| bytes += shared());
         bytes
     }
 

@@ -1,8 +1,10 @@
 //! Ring of the latest records, bounded in bytes. Columns that records share count once.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hashbrown::HashMap;
 
 use crate::part::Part;
 use crate::question::Question;
@@ -19,8 +21,9 @@ pub trait RingRecord: Send + Sync {
     /// Returns its own size in bytes, without shared parts.
     fn own_bytes(&self) -> usize;
 
-    /// Calls `visit` with address and size of each part that records may share.
-    fn each_shared(&self, visit: impl FnMut(usize, usize));
+    /// Calls `visit` with the address of each part that records may share, and with a
+    /// function that weighs it, in bytes.
+    fn each_shared(&self, visit: impl FnMut(usize, &dyn Fn() -> usize));
 
     /// Returns what the policy of that name was asked, of all kinds of questions.
     fn asked<'a>(&'a self, policy: &str) -> Vec<Box<dyn Asked + 'a>>;
@@ -179,7 +182,7 @@ impl<R: RingRecord> Latest<R> {
         record.each_shared(|address, bytes| {
             let holders = self.shared.entry(address).or_default();
             if *holders == 0 {
-                self.bytes += bytes;
+                self.bytes += bytes();
             }
             *holders += 1;
         });
@@ -199,7 +202,7 @@ impl<R: RingRecord> Latest<R> {
                 *holders -= 1;
                 if *holders == 0 {
                     self.shared.remove(&address);
-                    self.bytes -= bytes;
+                    self.bytes -= bytes();
                 }
             }
         });

@@ -2,6 +2,7 @@
 //! shortened here, and characters that could forge a line of a log or control a terminal
 //! are escaped here.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 
 /// Maximum size of a message: a condition, a log line, an error, a reason, a sentence.
@@ -23,6 +24,16 @@ pub fn message(text: impl Into<String>) -> String {
     within(text, MESSAGE_BYTES)
 }
 
+/// Like [`message`], but copies the text only if it has to be changed.
+#[must_use]
+pub fn message_of(text: &str) -> Cow<'_, str> {
+    if is_readable(text, MESSAGE_BYTES) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(message(text))
+    }
+}
+
 /// Returns a text as a note of one line, of at most [`NOTE_BYTES`].
 #[must_use]
 pub fn note(text: impl Into<String>) -> String {
@@ -40,7 +51,7 @@ pub fn within(text: impl Into<String>, bytes: usize) -> String {
 /// Shortens a text to this many bytes, between characters, and marks the cut. White space
 /// becomes spaces, and other control characters become escapes such as `\u{1b}`.
 pub fn readable(text: &mut String, bytes: usize) {
-    if text.len() <= bytes && !text.contains(steers) {
+    if is_readable(text, bytes) {
         return;
     }
     let mut read = String::with_capacity(text.len().min(bytes));
@@ -58,6 +69,12 @@ pub fn readable(text: &mut String, bytes: usize) {
         }
     }
     *text = read;
+}
+
+fn is_readable(text: &str, bytes: usize) -> bool {
+    // Bytes are faster to look at than characters, and most texts are ASCII.
+    let is_plain = |byte| matches!(byte, b' '..=b'~');
+    text.len() <= bytes && (text.bytes().all(is_plain) || !text.contains(steers))
 }
 
 /// Escapes control characters in a text of several lines.
@@ -130,7 +147,7 @@ fn steers(c: char) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{CUT, counted, list, message, note, readable, steers};
+    use super::{CUT, counted, list, message, message_of, note, readable, steers};
 
     #[test]
     fn texts_are_cut_between_characters_and_cannot_steer_a_terminal() {
@@ -177,6 +194,7 @@ mod tests {
                 prop_assert!(read.len() <= most, "{} bytes", read.len());
                 prop_assert!(!read.contains(steers), "{read:?}");
             }
+            prop_assert_eq!(message_of(&text), message(&*text));
             // A text that is fine is left as it is, also the second time.
             prop_assert_eq!(message(message(&*text)), message(&*text));
         }

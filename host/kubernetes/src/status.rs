@@ -185,12 +185,12 @@ fn ready(conditions: &[Condition]) -> String {
     ];
     let known = needed
         .iter()
-        .filter_map(|kind| conditions.iter().find(|known| known.kind == *kind));
+        .filter_map(|kind| conditions.iter().find(|known| *known.kind == **kind));
     let mut known = known.peekable();
     if known.peek().is_none() {
         return "Unknown".to_owned();
     }
-    match known.find(|condition| condition.status != "True") {
+    match known.find(|condition| *condition.status != *"True") {
         Some(broken) => format!("{} ({})", broken.status, broken.reason),
         None => "True".to_owned(),
     }
@@ -199,22 +199,22 @@ fn ready(conditions: &[Condition]) -> String {
 impl ConditionObject {
     fn new(condition: &Condition) -> Self {
         Self {
-            kind: condition.kind.clone(),
-            status: condition.status.clone(),
+            kind: condition.kind.to_string(),
+            status: condition.status.to_string(),
             last_transition_time: Time::new(condition.last_transition_time),
-            reason: condition.reason.clone(),
-            message: condition.message.clone(),
+            reason: condition.reason.to_string(),
+            message: condition.message.to_string(),
         }
     }
 
     fn to_core(&self) -> Condition {
         let transition = self.last_transition_time.as_ref().and_then(Time::timestamp);
         Condition {
-            kind: text::note(&*self.kind),
-            status: text::note(&*self.status),
+            kind: text::note(&*self.kind).into(),
+            status: text::note(&*self.status).into(),
             last_transition_time: transition.unwrap_or_default(),
-            reason: text::note(&*self.reason),
-            message: text::message(&*self.message),
+            reason: text::note(&*self.reason).into(),
+            message: text::message(&*self.message).into(),
         }
     }
 }

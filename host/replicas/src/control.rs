@@ -139,7 +139,8 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
 
     fn with_wants(&mut self, due: Vec<(Arc<Autoscaler>, usize, Turn)>) -> Vec<Due> {
         let engine = &*self.ports.engine;
-        let due = due.into_iter().filter_map(|(autoscaler, slot, turn)| {
+        let mut wanting = Vec::with_capacity(due.len());
+        wanting.extend(due.into_iter().filter_map(|(autoscaler, slot, turn)| {
             let entry = self.schedule.entry(slot)?;
             Some(Due {
                 wants: wants(engine, &autoscaler, &entry.memory),
@@ -151,8 +152,8 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 decision: None,
                 written: None,
             })
-        });
-        due.collect()
+        }));
+        wanting
     }
 
     async fn observe(&self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
@@ -255,7 +256,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 self.fuel.took(namespace, &policy.name, fuel);
             }
             entry.took_fuel(decision.fuel().iter().sum());
-            due.decision = Some(decision);
+            due.decision = Some(Box::new(decision));
             self.count_removal(now, due);
         }
         due

@@ -67,15 +67,15 @@ pub struct PolicyStatus {
 pub struct Condition {
     /// One of [`condition`].
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Arc<str>,
     /// `True`, `False` or `Unknown`.
-    pub status: String,
+    pub status: Arc<str>,
     /// When `status` last changed.
     pub last_transition_time: Timestamp,
     /// CamelCase.
-    pub reason: String,
+    pub reason: Arc<str>,
     /// Message for people.
-    pub message: String,
+    pub message: Arc<str>,
 }
 
 /// Types of conditions.

@@ -55,7 +55,7 @@ fn fits(waiting: usize, bytes: usize) -> bool {
 pub(super) fn bytes(record: &Record) -> usize {
     fn of(record: &impl RingRecord) -> usize {
         let mut bytes = record.own_bytes();
-        record.each_shared(|_, shared| bytes += shared);
+        record.each_shared(|_, shared| bytes += shared());
         bytes
     }
     match record {

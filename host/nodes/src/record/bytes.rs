@@ -20,7 +20,7 @@ impl RingRecord for NodeDecisionRecord {
         size_of::<Self>() + json_bytes(self)
     }
 
-    fn each_shared(&self, _: impl FnMut(usize, usize)) {}
+    fn each_shared(&self, _: impl FnMut(usize, &dyn Fn() -> usize)) {}
 
     fn asked<'a>(&'a self, policy: &str) -> Vec<Box<dyn Asked + 'a>> {
         let mut asked = Vec::new();

@@ -18,7 +18,8 @@ pub(super) struct Due {
     pub(super) wants: Vec<WantedInput>,
     pub(super) metric_selectors: Arc<[MetricSelector]>,
     pub(super) observation: Option<Observation>,
-    pub(super) decision: Option<Decision>,
+    /// Apart, so that the due objects of a tick are small.
+    pub(super) decision: Option<Box<Decision>>,
     pub(super) written: Option<Result<(), String>>,
 }
 

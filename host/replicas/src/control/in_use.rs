@@ -41,8 +41,8 @@ pub fn policy_users(autoscalers: &[Arc<Autoscaler>]) -> BTreeMap<String, Vec<Pol
 
 /// Returns whether no policy is asked about an object with this condition.
 fn keeps_from_asking(condition: &Condition) -> bool {
-    let known = (condition.kind.as_str(), condition.reason.as_str());
-    condition.status == "False" && NOT_ASKED.contains(&known)
+    let known = (&*condition.kind, &*condition.reason);
+    *condition.status == *"False" && NOT_ASKED.contains(&known)
 }
 
 /// Returns the configurations with which objects use each policy, as JSON, without
@@ -106,11 +106,11 @@ mod tests {
             ("ScalingActive", "True", "ValidMetricFound", true),
         ] {
             let condition = Condition {
-                kind: kind.to_owned(),
-                status: status.to_owned(),
+                kind: kind.into(),
+                status: status.into(),
                 last_transition_time: Timestamp(0),
-                reason: reason.to_owned(),
-                message: String::new(),
+                reason: reason.into(),
+                message: "".into(),
             };
             assert_eq!(!keeps_from_asking(&condition), asked, "{kind} {reason}");
         }

@@ -21,7 +21,7 @@ use crate::options::ReplicaOptions;
 use crate::ports::{Autoscaler, ObservationError, Scale};
 use crate::record::{DecisionRecord, FORMAT, Outcome, Verdict};
 use crate::spec::Mode;
-use crate::status::condition::SCALING_DISABLED;
+use crate::status::condition::{SCALED_TO_ZERO, SCALING_DISABLED};
 use flyball_decision::context::GrantedInput;
 use flyball_decision::event::Event;
 use flyball_decision::key::ObjectKey;
@@ -184,9 +184,9 @@ fn disabled(reason: &'static str, message: String, event: Option<&'static str>) 
 fn leaves_zero(context: &DecisionContext<'_>) -> bool {
     let conditions = &context.autoscaler.status.conditions;
     let ours = context.options.scale_to_zero
-        && conditions.iter().any(|condition| {
-            condition.kind == crate::status::condition::SCALED_TO_ZERO && condition.status == "True"
-        });
+        && conditions
+            .iter()
+            .any(|condition| *condition.kind == *SCALED_TO_ZERO && *condition.status == *"True");
     ours && (context.prepared.min != 0 || context.prepared.spec.has_outside_metric())
 }
 

@@ -101,10 +101,7 @@ impl Decision {
         // If only the gate keeps the target at zero, the condition stays: with it the
         // target leaves zero once the gate is on again.
         if reason == condition::SCALING_DISABLED && !self.scale_to_zero && !self.kept_from_zero {
-            report
-                .status
-                .conditions
-                .retain(|known| known.kind != condition::SCALED_TO_ZERO);
+            report.drop_condition(condition::SCALED_TO_ZERO);
         }
         report.status.current_metrics.clear();
         if reason == condition::SCALING_DISABLED {
@@ -267,7 +264,7 @@ impl Decision {
     fn report_zero(&self, report: &mut StatusReport, from: i32, to: i32) {
         let kind = condition::SCALED_TO_ZERO;
         if !self.scale_to_zero {
-            report.status.conditions.retain(|known| known.kind != kind);
+            report.drop_condition(kind);
         } else if from > 0 && to == 0 && self.min == 0 && self.outside_metric {
             let message = "the HPA controller scaled the workload to zero";
             report.condition(kind, "True", "ScaledToZero", message);
@@ -287,7 +284,7 @@ impl Decision {
             return;
         };
         if !self.kept_from_zero {
-            return report.status.conditions.retain(|known| known.kind != kind);
+            return report.drop_condition(kind);
         }
         let (reason, then) = if from == 0 {
             let then = "the target stands at zero and stays there until somebody scales it up";
@@ -300,7 +297,8 @@ impl Decision {
              zero, start flyball with --feature-gates=HPAScaleToZero=true)"
         );
         let mut conditions = report.status.conditions.iter();
-        let reported_before = conditions.any(|known| known.kind == kind && known.reason == reason);
+        let reported_before =
+            conditions.any(|known| *known.kind == *kind && *known.reason == *reason);
         report.condition(kind, "False", reason, &message);
         if !reported_before {
             report.warn(event::SCALE_TO_ZERO_DISABLED, &message);
@@ -337,25 +335,37 @@ impl StatusReport {
         });
     }
 
-    fn condition(&mut self, kind: &str, status: &str, reason: &str, message: &str) {
-        let message = &text::message(message);
+    fn drop_condition(&mut self, kind: &str) {
         let conditions = &mut self.status.conditions;
-        let Some(known) = conditions.iter_mut().find(|known| known.kind == kind) else {
+        conditions.retain(|known| *known.kind != *kind);
+    }
+
+    fn condition(&mut self, kind: &str, status: &str, reason: &str, message: &str) {
+        let message = text::message_of(message);
+        let conditions = &mut self.status.conditions;
+        let Some(known) = conditions.iter_mut().find(|known| *known.kind == *kind) else {
             conditions.push(Condition {
-                kind: kind.to_owned(),
-                status: status.to_owned(),
+                kind: kind.into(),
+                status: status.into(),
                 last_transition_time: self.at,
-                reason: reason.to_owned(),
-                message: message.to_owned(),
+                reason: reason.into(),
+                message: message.into(),
             });
             return;
         };
-        if known.status != status {
-            status.clone_into(&mut known.status);
+        if *known.status != *status {
             known.last_transition_time = self.at;
         }
-        reason.clone_into(&mut known.reason);
-        message.clone_into(&mut known.message);
+        // What stays as it is is not copied: records share it.
+        for (known, new) in [
+            (&mut known.status, status),
+            (&mut known.reason, reason),
+            (&mut known.message, &message),
+        ] {
+            if **known != *new {
+                *known = new.into();
+            }
+        }
     }
 }
 

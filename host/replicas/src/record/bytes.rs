@@ -25,7 +25,7 @@ impl RingRecord for DecisionRecord {
         own_bytes(self)
     }
 
-    fn each_shared(&self, visit: impl FnMut(usize, usize)) {
+    fn each_shared(&self, visit: impl FnMut(usize, &dyn Fn() -> usize)) {
         each_shared(self, visit);
     }
 
@@ -43,26 +43,41 @@ impl RingRecord for DecisionRecord {
     }
 }
 
-/// Calls `visit` with address and size of each part that records may share.
-fn each_shared(record: &DecisionRecord, mut visit: impl FnMut(usize, usize)) {
+/// See [`RingRecord::each_shared`].
+fn each_shared(record: &DecisionRecord, mut visit: impl FnMut(usize, &dyn Fn() -> usize)) {
     for names in [&record.names.pods, &record.names.metrics] {
-        let bytes = names.iter().map(|name| shared_text(name)).sum();
-        visit(names.as_ptr().addr(), bytes);
+        visit(names.as_ptr().addr(), &|| {
+            names.iter().map(|name| shared_text(name)).sum()
+        });
     }
     let containers = &record.names.unrequested;
-    let bytes = containers
-        .iter()
-        .map(|entry| size_of_val(entry) + shared_text(&entry.container));
-    visit(containers.as_ptr().addr(), bytes.sum());
+    visit(containers.as_ptr().addr(), &|| {
+        let bytes = containers.iter();
+        let bytes = bytes.map(|entry| size_of_val(entry) + shared_text(&entry.container));
+        bytes.sum()
+    });
     for policy in record.policies.iter().flat_map(PolicyRecord::parts) {
         let context = &policy.context;
         for text in [&context.configuration, &context.state] {
-            visit(text.as_ptr().addr(), text.len());
+            visit(text.as_ptr().addr(), &|| text.len());
         }
     }
     let Some(input) = &record.input else { return };
-    visit(Arc::as_ptr(&input.pods).addr(), pod_bytes(&input.pods));
+    let pods = &input.pods;
+    visit(Arc::as_ptr(pods).addr(), &|| pod_bytes(pods));
     let target = &input.target;
+    visit(Arc::as_ptr(target).addr(), &|| target_bytes(target));
+    for metric in &input.metrics {
+        visit(Arc::as_ptr(metric).addr(), &|| metric_bytes(metric));
+    }
+}
+
+fn input_bytes(input: &ReplicaInput) -> usize {
+    let metrics = input.metrics.iter();
+    pod_bytes(&input.pods) + metrics.map(|metric| metric_bytes(metric)).sum::<usize>()
+}
+
+fn target_bytes(target: &Target) -> usize {
     let texts = [
         &target.api_version,
         &target.kind,
@@ -70,18 +85,7 @@ fn each_shared(record: &DecisionRecord, mut visit: impl FnMut(usize, usize)) {
         &target.name,
     ];
     let texts = texts.iter().map(|text| text.len());
-    visit(
-        Arc::as_ptr(target).addr(),
-        size_of::<Target>() + texts.sum::<usize>(),
-    );
-    for metric in &input.metrics {
-        visit(Arc::as_ptr(metric).addr(), metric_bytes(metric));
-    }
-}
-
-fn input_bytes(input: &ReplicaInput) -> usize {
-    let metrics = input.metrics.iter();
-    pod_bytes(&input.pods) + metrics.map(|metric| metric_bytes(metric)).sum::<usize>()
+    size_of::<Target>() + texts.sum::<usize>()
 }
 
 fn pod_bytes(pods: &PodColumns) -> usize {

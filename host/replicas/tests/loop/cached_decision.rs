@@ -172,8 +172,8 @@ fn a_disabled_target_is_told_of_once() {
     world.set_replicas("a", 0);
     assert_eq!(decided(&mut world, 0..5), [0, 1]);
     assert_eq!(
-        world.condition("a", "ScalingActive").reason,
-        "ScalingDisabled"
+        *world.condition("a", "ScalingActive").reason,
+        *"ScalingDisabled"
     );
     world.set_replicas("a", 2);
     assert_eq!(decided(&mut world, 5..6), [5]);

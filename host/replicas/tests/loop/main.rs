@@ -190,8 +190,8 @@ fn absurd_answers_scale_nothing() {
         world.tick(0);
         assert_eq!(world.replicas("a"), 3, "{replicas}");
         assert_eq!(
-            world.condition("a", "PoliciesHealthy").reason,
-            "PolicyInvalidAnswer"
+            *world.condition("a", "PoliciesHealthy").reason,
+            *"PolicyInvalidAnswer"
         );
     }
 }

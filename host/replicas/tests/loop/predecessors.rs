@@ -222,6 +222,6 @@ fn a_rollback_is_told_once_and_resets_a_state_of_another_version() {
         let events = world.events(name);
         let count = events.iter().filter(|event| *event == told).count();
         assert_eq!(count, told_times, "{name}: {events:?}");
-        assert_eq!(world.condition(name, "PoliciesHealthy").status, "True");
+        assert_eq!(*world.condition(name, "PoliciesHealthy").status, *"True");
     }
 }

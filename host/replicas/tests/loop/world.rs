@@ -184,7 +184,7 @@ impl World {
         let conditions = &cluster.autoscalers[name].status.conditions;
         conditions
             .iter()
-            .find(|condition| condition.kind == kind)
+            .find(|condition| *condition.kind == *kind)
             .unwrap()
             .clone()
     }
@@ -192,7 +192,7 @@ impl World {
     pub fn has_condition(&self, name: &str, kind: &str) -> bool {
         let cluster = self.shared.0.lock().unwrap();
         let mut conditions = cluster.autoscalers[name].status.conditions.iter();
-        conditions.any(|condition| condition.kind == kind)
+        conditions.any(|condition| *condition.kind == *kind)
     }
 
     pub fn events(&self, name: &str) -> Vec<String> {

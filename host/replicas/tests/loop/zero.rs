@@ -91,8 +91,8 @@ fn what_stands_at_zero_without_the_gate_stays_and_is_named_until_the_gate_is_bac
         ("False", "StandsAtZero")
     );
     assert_eq!(
-        world.condition("a", "ScalingActive").reason,
-        "ScalingDisabled"
+        *world.condition("a", "ScalingActive").reason,
+        *"ScalingDisabled"
     );
     let events = told(&world);
     assert!(
@@ -104,7 +104,7 @@ fn what_stands_at_zero_without_the_gate_stays_and_is_named_until_the_gate_is_bac
     by_hand.set_replicas("a", 1);
     by_hand.tick(135_000);
     assert_eq!(by_hand.replicas("a"), 3);
-    assert_eq!(by_hand.condition("a", KIND).reason, "FeatureGateDisabled");
+    assert_eq!(*by_hand.condition("a", KIND).reason, *"FeatureGateDisabled");
     assert_eq!(told(&by_hand).len(), 2);
 }
 

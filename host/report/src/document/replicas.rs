@@ -97,9 +97,9 @@ fn tone(record: &DecisionRecord) -> Tone {
 fn is_held_by_fault(record: &DecisionRecord) -> bool {
     let decides = [condition::ABLE_TO_SCALE, condition::SCALING_ACTIVE];
     let is_fault = |condition: &Condition| {
-        condition.status == "False"
+        *condition.status == *"False"
             && decides.contains(&&*condition.kind)
-            && condition.reason != condition::SCALING_DISABLED
+            && *condition.reason != *condition::SCALING_DISABLED
     };
     record.verdict.to.is_none() && record.conditions.iter().any(is_fault)
 }

@@ -106,14 +106,11 @@ fn check(case: &Case) {
     let known = status
         .conditions
         .iter()
-        .find(|known| known.kind == "ScalingLimited")
+        .find(|known| *known.kind == *"ScalingLimited")
         .unwrap();
-    let known = (&known.status, &known.reason, &known.message);
-    assert_eq!(
-        known,
-        (&limited.status, &limited.reason, &limited.message),
-        "{id}"
-    );
+    let known = (&*known.status, &*known.reason, &*known.message);
+    let limited = (&*limited.status, &*limited.reason, &*limited.message);
+    assert_eq!(known, limited, "{id}");
     let stable = case
         .out
         .conditions

@@ -172,7 +172,7 @@ fn check(case: &Case, record: &DecisionRecord, status: &AutoscalerStatus) -> Res
         let known = status
             .conditions
             .iter()
-            .find(|known| known.kind == expected.r#type);
+            .find(|known| *known.kind == *expected.r#type);
         // Of a selector ours says what to write.
         let of_selector = expected.message.contains("selector");
         let told = |message| if of_selector { "" } else { message };

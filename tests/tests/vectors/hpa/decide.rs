@@ -65,11 +65,11 @@ pub fn decide(mut situation: Situation) -> (DecisionRecord, AutoscalerStatus) {
         situation.options.scale_to_zero = true;
         situation.spec.min_replicas = Some(1);
         status.conditions.push(Condition {
-            kind: condition::SCALED_TO_ZERO.to_owned(),
-            status: "True".to_owned(),
+            kind: condition::SCALED_TO_ZERO.into(),
+            status: "True".into(),
             last_transition_time: Timestamp(0),
-            reason: "ScaledToZero".to_owned(),
-            message: String::new(),
+            reason: "ScaledToZero".into(),
+            message: "".into(),
         });
     }
     let autoscaler = autoscaler(situation.spec, status, 1);

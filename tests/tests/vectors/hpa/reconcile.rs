@@ -181,15 +181,15 @@ fn conditions(status: &AutoscalerStatus) -> Vec<Comparable> {
     let known = status
         .conditions
         .iter()
-        .filter(|known| known.kind != "PoliciesHealthy");
+        .filter(|known| *known.kind != *"PoliciesHealthy");
     known
         .map(|known| {
             let transition = seconds(known.last_transition_time);
             (
-                known.kind.clone(),
-                known.status.clone(),
-                known.reason.clone(),
-                known.message.clone(),
+                known.kind.to_string(),
+                known.status.to_string(),
+                known.reason.to_string(),
+                known.message.to_string(),
                 transition,
             )
         })
