@@ -74,8 +74,10 @@ pub struct Cluster {
     storage: Storage,
     journal: Journal,
     new_nodes: NewNodes,
-    /// The last pod that was classified. Pods of one owner often come one after the other.
-    last_pod: Option<(Pod, ClassId)>,
+    /// The last pod whose class was asked for twice in a row. Pods of one owner often come
+    /// one after the other.
+    repeated_pod: Option<(Pod, ClassId)>,
+    last_class: Option<ClassId>,
 }
 
 impl Cluster {
@@ -205,13 +207,15 @@ impl Cluster {
     /// Returns the class of a pod. Equal pods have the same class, and a class never
     /// changes.
     pub fn class(&mut self, pod: &Pod) -> ClassId {
-        if let Some((last, class)) = &self.last_pod
-            && last == pod
+        if let Some((repeated, class)) = &self.repeated_pod
+            && repeated == pod
         {
             return *class;
         }
         let class = self.find_class(pod);
-        self.last_pod = Some((pod.clone(), class));
+        if self.last_class.replace(class) == Some(class) {
+            self.repeated_pod = Some((pod.clone(), class));
+        }
         class
     }
 
