@@ -15,9 +15,9 @@ mod replicas;
 mod text;
 
 pub use self::node_decision::{ABOUT_NODES, remaining, round, skipped};
-pub use self::removals::{moved_pod, reason, removals, replacement_in_words};
+pub use self::removals::{moved_pod, reason, removals, replacement_in_words, staying};
 pub use self::replicas::answered_by;
-pub use self::text::Printer;
+pub use self::text::{Printer, names};
 use crate::record::Record;
 use flyball_decision::time::Timestamp;
 

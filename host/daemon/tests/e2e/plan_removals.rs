@@ -88,10 +88,11 @@ fn nodes_that_could_go_are_named_with_their_pods_and_the_others_with_a_reason() 
     for expected in [
         "1. empty (a), which saves 0.2000 an hour\n  2. little (a), which saves 0.2000 an hour",
         "shop/web-7f → ",
-        "busy: NotUnderutilized: its pods request 75% of its cpu, more than 50% by utilization",
-        "cart: NotEnoughPdb: pod shop/cart-7f of ReplicaSet cart (PodDisruptionBudget shop/cart \
+        "busy stays: NotUnderutilized: its pods request 75% of its cpu, more than 50% by \
+         utilization",
+        "cart stays: NotEnoughPdb: pod shop/cart-7f of ReplicaSet cart (PodDisruptionBudget shop/cart \
          allows no disruption",
-        "control-plane: NotAutoscaled: ",
+        "control-plane stays: NotAutoscaled: ",
         "note: timers are not in a dump and are left out",
         "2 nodes could go, which saves 0.4000 an hour: empty, little",
         "nothing to order",
@@ -115,7 +116,7 @@ fn nodes_that_could_go_are_named_with_their_pods_and_the_others_with_a_reason() 
     let text = workshop.succeed(&PLAN);
     for expected in [
         "1 node could go: empty",
-        "little: NodeGroupMinSizeReached: ",
+        "little stays: NodeGroupMinSizeReached: ",
     ] {
         assert!(text.contains(expected), "no {expected:?} in:\n{text}");
     }
@@ -123,10 +124,39 @@ fn nodes_that_could_go_are_named_with_their_pods_and_the_others_with_a_reason() 
     // The flags of the daemon hold here too.
     groups(&workshop, 1, "");
     let text = workshop.succeed(&[&PLAN[..], &["--scale-down-utilization-threshold=0.2"]].concat());
-    let expected = "little: NotUnderutilized: its pods request 25% of its cpu, more than 20%";
+    let expected = "cart, little stay: NotUnderutilized: its pods request 25% of its cpu";
     assert!(text.contains(expected), "{text}");
     let wrong = [&PLAN[..], &["--scale-down-policies=nobody"]].concat();
     workshop.run(&wrong).expect(1, &["nobody", "scale-down"]);
+}
+
+#[test]
+fn nodes_that_stay_for_one_reason_are_one_line_and_the_lines_are_few() {
+    let workshop = Workshop::new();
+    let mut items = Vec::new();
+    for row in 0..30 {
+        items.push(node(&format!("other-{row:02}"), "none"));
+        let busy = format!("busy-{row:02}");
+        items.push(node(&busy, "a"));
+        let cpu = format!("{}m", 2_040 + row * 40);
+        items.extend(workload(&format!("web-{row:02}"), &cpu, &busy));
+    }
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    workshop.write("cluster.json", list.to_string());
+    groups(&workshop, 0, "");
+    let text = workshop.succeed(&PLAN);
+    for expected in [
+        "busy-00 stays: NotUnderutilized: its pods request 51% of its cpu",
+        "busy-18 stays: NotUnderutilized: ",
+        "other-00, other-01, other-02, other-03, other-04 and 25 more stay: NotAutoscaled: ",
+        "11 more stay: NotUnderutilized\n",
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in:\n{text}");
+    }
+    assert!(!text.contains("busy-19"), "{text}");
+    let json = workshop.succeed(&[&PLAN[..], &["-o", "json"]].concat());
+    let plan: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(plan["scaleDown"]["staying"].as_array().unwrap().len(), 60);
 }
 
 /// More than 32 terms are not judged: a pending pod of so many gets no node, and a running
@@ -162,7 +192,7 @@ fn a_pod_of_more_terms_than_are_judged_is_named_and_its_node_stays() {
     let reason = "the pod has more than 32 terms of pod affinity or spread: it can't be judged";
     for expected in [
         reason,
-        "crowded: NoPlaceToMovePods: pod shop/many-7f of ReplicaSet many",
+        "crowded stays: NoPlaceToMovePods: pod shop/many-7f of ReplicaSet many",
     ] {
         assert!(text.contains(expected), "no {expected:?} in:\n{text}");
     }

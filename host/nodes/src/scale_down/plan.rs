@@ -188,17 +188,18 @@ pub fn plan_scale_down(
         needed: found.stays,
         ..ScaleDownPlan::default()
     };
-    let candidates = found.nodes.into_iter().chain(found.reviewed).collect();
+    let mut candidates = found.nodes;
+    candidates.extend(found.reviewed);
     let Verdicts {
-        nodes,
+        mut nodes,
         questions,
         events,
     } = judge(context, state, candidates, &mut tracker.verdicts);
     plan.questions = questions;
     plan.policy_events = events;
-    let (reviewed, nodes) = nodes
-        .into_iter()
-        .partition(|node: &JudgedNode| tracker.is_reviewed(&node.node.name));
+    let reviewed = nodes
+        .extract_if(.., |node| tracker.is_reviewed(&node.node.name))
+        .collect();
     let nodes = in_order(context, nodes);
     simulate(context, state, tracker, (reviewed, nodes), &mut plan);
     let unneeded = plan.unneeded.iter().map(|node| (&node.name, node.created));

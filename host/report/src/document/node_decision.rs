@@ -3,6 +3,7 @@
 
 use super::removals::{self, removals};
 use super::replicas::{answered_by, part_notes};
+use super::text::{MAX_NAMES, and_more};
 use super::{Block, Cell, Document, Documented, Note, Table, Tone};
 use flyball_decision::expander::OptionColumns;
 use flyball_decision::part::ExpanderRecord;
@@ -14,9 +15,6 @@ use flyball_nodes::record::{
 
 /// [`Document::about`] of decisions about nodes.
 pub const ABOUT_NODES: &str = "nodes";
-
-/// Maximum number of pod names in a line.
-const MAX_NAMES: usize = 3;
 
 impl Documented for NodeDecisionRecord {
     fn document(&self) -> Document {
@@ -293,9 +291,5 @@ fn pods(list: &PodList) -> String {
         .map(|key| format!("{}/{}", key.namespace, key.name))
         .collect();
     let more = (list.count as usize).saturating_sub(names.len());
-    let names = names.join(", ");
-    match more {
-        0 => names,
-        _ => format!("{names} and {more} more"),
-    }
+    and_more(&names, more)
 }

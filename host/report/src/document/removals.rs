@@ -1,10 +1,11 @@
 //! Documents of removals: which nodes are not needed, which stay and why, how those that
 //! leave do so, and where one node stands.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 
 use super::replicas::part_notes;
-use super::text::utc;
+use super::text::{MAX_NAMES, and_more, names, utc};
 use super::{Block, Document, Documented, Note, Tone};
 use flyball_decision::part::Part;
 use flyball_decision::question::Question;
@@ -18,14 +19,11 @@ use flyball_nodes::standing::{DatedStep, Finding, NodeStanding};
 /// Code of a pass that only concerns removals.
 pub(super) const SCALE_DOWN: &str = "ScaleDown";
 
-/// Maximum number of nodes that stay and are listed by name in one document.
+/// Maximum number of reasons to stay that are listed in one document.
 const MAX_STAYING: usize = 20;
 
 /// Maximum number of nodes that are not needed and are listed by name in one document.
 const MAX_UNNEEDED: usize = 50;
-
-/// Maximum number of pods in a line.
-const MAX_PODS: usize = 5;
 
 /// Returns what a pass did about removals, in a few words. `None` if it is not worth it.
 pub(super) fn result(record: &ScaleDownRecord) -> Option<(String, Tone)> {
@@ -153,26 +151,39 @@ pub fn moved_pod(MovedPodRecord { pod, to }: &MovedPodRecord) -> String {
 
 /// Lists pods and where each would go: `shop/a → n1, shop/b → n2 and 3 more`.
 fn moved(pods: &[MovedPodRecord]) -> String {
-    let texts = pods.iter().take(MAX_PODS).map(moved_pod);
-    let texts = texts.collect::<Vec<_>>().join(", ");
-    match pods.len().saturating_sub(MAX_PODS) {
-        0 => texts,
-        more => format!("{texts} and {more} more"),
-    }
+    let texts: Vec<String> = pods.iter().take(MAX_NAMES).map(moved_pod).collect();
+    and_more(&texts, pods.len().saturating_sub(MAX_NAMES))
 }
 
-/// Returns the lines about nodes that stay. Beyond a number of them, only how many there
-/// are for each reason.
-fn staying(nodes: &[NeededRecord]) -> Vec<Note> {
-    let listed = nodes.iter().take(MAX_STAYING);
-    let listed =
-        listed.map(|node| Note::about(0, format!("{} stays:", node.node), reason(&node.stay)));
-    let mut notes: Vec<Note> = listed.collect();
-    let mut others: BTreeMap<&str, usize> = BTreeMap::new();
-    for node in nodes.iter().skip(MAX_STAYING) {
-        *others.entry(&**node.stay.cause()).or_default() += 1;
+/// Returns the lines about nodes that stay, one for each reason, that of most nodes first.
+/// Beyond a number of lines, only how many nodes there are for each code.
+#[must_use]
+pub fn staying(nodes: &[NeededRecord]) -> Vec<Note> {
+    let mut reasons: Vec<(String, Vec<&NeededRecord>)> = Vec::new();
+    let mut rows: HashMap<String, usize> = HashMap::new();
+    for node in nodes {
+        let reason = reason(&node.stay);
+        let row = *rows.entry(reason).or_insert_with_key(|reason| {
+            reasons.push((reason.clone(), Vec::new()));
+            reasons.len() - 1
+        });
+        if let Some((_, nodes)) = reasons.get_mut(row) {
+            nodes.push(node);
+        }
     }
-    notes.extend(others.into_iter().map(|(code, count)| {
+    reasons.sort_by_key(|(_, nodes)| Reverse(nodes.len()));
+    let others = reasons.split_off(reasons.len().min(MAX_STAYING));
+    let listed = reasons.into_iter().map(|(reason, nodes)| {
+        let stay = if nodes.len() == 1 { "stays" } else { "stay" };
+        let names = names(nodes.iter().map(|node| &*node.node));
+        Note::about(0, format!("{names} {stay}:"), reason)
+    });
+    let mut notes: Vec<Note> = listed.collect();
+    let mut codes: BTreeMap<&str, usize> = BTreeMap::new();
+    for node in others.iter().flat_map(|(_, nodes)| nodes) {
+        *codes.entry(&**node.stay.cause()).or_default() += 1;
+    }
+    notes.extend(codes.into_iter().map(|(code, count)| {
         let subject = format!("{count} more stay:");
         Note::about(0, subject, code)
     }));

@@ -1,5 +1,6 @@
 //! Documents as text.
 
+use std::borrow::Borrow;
 use std::fmt::{self, Write};
 
 use flyball_decision::time::Timestamp;
@@ -17,6 +18,9 @@ pub struct Printer<'a> {
 }
 
 const INDENT: &str = "  ";
+
+/// Maximum number of nodes or pods that are listed by name in a line.
+pub(super) const MAX_NAMES: usize = 5;
 
 impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -149,6 +153,23 @@ pub(super) fn utc(at: Timestamp) -> String {
         Ok(time) => time.to_string(),
         // Beyond the year 9999.
         Err(_) => format!("{} ms after 1970", at.0),
+    }
+}
+
+/// Lists the first names: `n1, n2 and 3 more`.
+#[must_use]
+pub fn names<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let more = names.len().saturating_sub(MAX_NAMES);
+    let listed: Vec<&str> = names.take(MAX_NAMES).collect();
+    and_more(&listed, more)
+}
+
+/// Lists names, and says how many more there are.
+pub(super) fn and_more(listed: &[impl Borrow<str>], more: usize) -> String {
+    let listed = listed.join(", ");
+    match more {
+        0 => listed,
+        more => format!("{listed} and {more} more"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use flyball_decision::text::counted;
-use flyball_nodes::record::{NeededRecord, Round, Upcoming, listed};
+use flyball_nodes::record::{Round, Upcoming, listed};
 use flyball_report::document::{self, Block};
 
 use super::PlanReport;
@@ -76,12 +76,12 @@ pub fn print(report: &PlanReport) -> anyhow::Result<()> {
     };
     print_removals(&mut out, &report.scale_down)?;
     writeln!(out, "\n{} {plan}", styled(STRONG, "Plan:"))?;
-    let removed = report.scale_down.removed.iter();
-    let removed: Vec<&str> = removed.map(|node| &*node.node).collect();
+    let removed = &report.scale_down.removed;
     if !removed.is_empty() {
         let count = counted(removed.len(), "node");
         let saved = saved(report.scale_down.saved_per_hour);
-        let line = format!("{count} could go{saved}: {}", removed.join(", "));
+        let names = document::names(removed.iter().map(|node| &*node.node));
+        let line = format!("{count} could go{saved}: {names}");
         writeln!(out, "      {}", styled(GOOD, line))?;
     }
     Ok(())
@@ -116,9 +116,8 @@ fn print_removals(out: &mut Out, removals: &Removals) -> anyhow::Result<()> {
     if !removals.staying.is_empty() {
         writeln!(out, "\n{}", styled(STRONG, "Nodes that stay"))?;
     }
-    for NeededRecord { node, stay } in &removals.staying {
-        writeln!(out, "  {node}: {}", plain(&document::reason(stay)))?;
-    }
+    let staying = document::staying(&removals.staying).into_iter();
+    print_blocks(out, &staying.map(Block::Note).collect::<Vec<_>>(), 1)?;
     for note in &removals.notes {
         writeln!(out, "{} {}", styled(WARNING, "note:"), plain(note))?;
     }
