@@ -26,9 +26,12 @@ mod users;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use flyball_decision::policy::PolicyUser;
@@ -315,17 +318,10 @@ fn prepare(
     builtins: &[(&str, &[u8])],
     pending: &BTreeMap<String, Vec<PathBuf>>,
 ) -> Result<(), RegistryError> {
+    let policies = load_built_in(shared, builtins)?;
     let mut slots = shared.slots_mut();
-    for (name, bytes) in builtins {
-        let budget = shared.budget(name);
-        let policy = CompiledPolicy::load_built_in(&shared.engine, name, bytes, budget).map_err(
-            |error| RegistryError::Policy {
-                name: (*name).to_owned(),
-                error,
-            },
-        )?;
+    for ((name, _), policy) in builtins.iter().zip(policies) {
         let slot = slots.entry((*name).to_owned()).or_default();
-        let policy = Arc::new(policy);
         slot.builtin = Some(Arc::clone(&policy));
         if !pending.contains_key(*name) {
             slot.activate(Generation::new(policy, PolicySource::BuiltIn, &shared.me));
@@ -335,6 +331,33 @@ fn prepare(
         slots.entry(name.clone()).or_default().candidate = Candidate::Pending;
     }
     Ok(())
+}
+
+/// Loads the built-in policies, as many at a time as there are processors: at the first
+/// start they are compiled.
+fn load_built_in(
+    shared: &Shared,
+    builtins: &[(&str, &[u8])],
+) -> Result<Vec<Arc<CompiledPolicy>>, RegistryError> {
+    let load = |(name, bytes): &(&str, &[u8])| {
+        let budget = shared.budget(name);
+        let policy = CompiledPolicy::load_built_in(&shared.engine, name, bytes, budget);
+        policy.map(Arc::new).map_err(|error| RegistryError::Policy {
+            name: (*name).to_owned(),
+            error,
+        })
+    };
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = builtins.len().div_ceil(processors).max(1);
+    thread::scope(|scope| {
+        let threads: Vec<_> = builtins
+            .chunks(share)
+            .map(|share| scope.spawn(move || share.iter().map(load).collect::<Vec<_>>()))
+            .collect();
+        let ended = threads.into_iter().map(ScopedJoinHandle::join);
+        let loaded = ended.flat_map(|ended| ended.unwrap_or_else(|panic| resume_unwind(panic)));
+        loaded.collect()
+    })
 }
 
 fn file_name(path: &Path) -> Result<String, RegistryError> {
