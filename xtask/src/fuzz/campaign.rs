@@ -63,7 +63,11 @@ pub fn run(targets: &[String], minutes: u64, page: &Path) -> anyhow::Result<()> 
             let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
             let row = rows.entry(target.name.clone()).or_default();
             row.add(&summary, fs::read_dir(target.committed())?.count());
-            write(page, &rows)
+            let (total, corpus) = (row.minutes, row.corpus);
+            write(page, &rows)?;
+            let name = &target.name;
+            println!("{name}: recorded {total} of {minutes} min, {corpus} inputs in the corpus");
+            Ok(())
         })?;
     }
 }

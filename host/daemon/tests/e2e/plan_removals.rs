@@ -90,8 +90,8 @@ fn nodes_that_could_go_are_named_with_their_pods_and_the_others_with_a_reason() 
         "shop/web-7f → ",
         "busy stays: NotUnderutilized: its pods request 75% of its cpu, more than 50% by \
          utilization",
-        "cart stays: NotEnoughPdb: pod shop/cart-7f of ReplicaSet cart (PodDisruptionBudget shop/cart \
-         allows no disruption",
+        "cart stays: NotEnoughPdb: pod shop/cart-7f of ReplicaSet cart (PodDisruptionBudget \
+         shop/cart allows no disruption",
         "control-plane stays: NotAutoscaled: ",
         "note: timers are not in a dump and are left out",
         "2 nodes could go, which saves 0.4000 an hour: empty, little",
