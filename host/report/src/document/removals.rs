@@ -2,7 +2,7 @@
 //! leave do so, and where one node stands.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::replicas::part_notes;
 use super::text::{MAX_NAMES, and_more, names, utc};
@@ -159,18 +159,11 @@ fn moved(pods: &[MovedPodRecord]) -> String {
 /// Beyond a number of lines, only how many nodes there are for each code.
 #[must_use]
 pub fn staying(nodes: &[NeededRecord]) -> Vec<Note> {
-    let mut reasons: Vec<(String, Vec<&NeededRecord>)> = Vec::new();
-    let mut rows: HashMap<String, usize> = HashMap::new();
+    let mut by_reason: BTreeMap<String, Vec<&NeededRecord>> = BTreeMap::new();
     for node in nodes {
-        let reason = reason(&node.stay);
-        let row = *rows.entry(reason).or_insert_with_key(|reason| {
-            reasons.push((reason.clone(), Vec::new()));
-            reasons.len() - 1
-        });
-        if let Some((_, nodes)) = reasons.get_mut(row) {
-            nodes.push(node);
-        }
+        by_reason.entry(reason(&node.stay)).or_default().push(node);
     }
+    let mut reasons: Vec<_> = by_reason.into_iter().collect();
     reasons.sort_by_key(|(_, nodes)| Reverse(nodes.len()));
     let others = reasons.split_off(reasons.len().min(MAX_STAYING));
     let listed = reasons.into_iter().map(|(reason, nodes)| {
