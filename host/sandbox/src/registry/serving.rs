@@ -10,6 +10,7 @@ use flyball_decision::policy::{Policy as _, PolicyVersion};
 use crate::code::Artifact;
 use crate::compile::{LoadRequest, Source};
 use crate::error::LoadError;
+use crate::file;
 use crate::panics::catch_panic;
 use crate::policy::CompiledPolicy;
 use crate::registry::generation::Generation;
@@ -28,6 +29,11 @@ impl Shared {
     /// Records that a file was refused. The active version stays; without one, the last
     /// good copy or else the built-in policy is activated.
     pub fn fail(&self, name: &str, paths: &[PathBuf], error: LoadError, digest: Option<String>) {
+        // A file that was removed since the directory was read is not refused: the next
+        // read retires it.
+        if paths.iter().any(|path| file::is_removed(path)) {
+            return;
+        }
         let error = error.bounded();
         let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
