@@ -37,6 +37,15 @@ impl<T> Chunks<T> {
         self.chunks.get_mut(chunk)?[at].as_mut()
     }
 
+    /// The value of a slot in use. A default one takes the place of a missing one.
+    pub(super) fn get_or_default(&mut self, slot: u32) -> &mut T
+    where
+        T: Default,
+    {
+        let (chunk, at) = place(slot);
+        self.chunks[chunk][at].get_or_insert_with(T::default)
+    }
+
     /// Adds a value. Returns its slot.
     pub(super) fn add(&mut self, value: T) -> u32 {
         let slot = self.unused.pop().unwrap_or_else(|| {

@@ -7,6 +7,7 @@ use flyball_decision::time::Timestamp;
 use flyball_placement::{Name, NodeId};
 use hashbrown::HashMap;
 
+use super::chunks::Chunks;
 use super::facts::NodeFacts;
 use super::{NodeView, zone_of};
 
@@ -16,9 +17,7 @@ use super::{NodeView, zone_of};
 pub(super) struct NodeTable {
     by_name: HashMap<Arc<str>, u32>,
     ordered: BTreeMap<Arc<str>, u32>,
-    entries: Vec<NodeEntry>,
-    /// Indices of free entries.
-    unused: Vec<u32>,
+    entries: Chunks<NodeEntry>,
 }
 
 impl NodeTable {
@@ -28,12 +27,12 @@ impl NodeTable {
 
     pub(super) fn get(&self, name: &str) -> Option<&NodeEntry> {
         let at = self.by_name.get(name)?;
-        self.entries.get(*at as usize)
+        self.entries.get(*at)
     }
 
     pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut NodeEntry> {
         let at = self.by_name.get(name)?;
-        self.entries.get_mut(*at as usize)
+        self.entries.get_mut(*at)
     }
 
     /// Index of the entry of a name: the same for as long as the entry is in use.
@@ -43,7 +42,7 @@ impl NodeTable {
 
     /// The entry with an index.
     pub(super) fn at(&self, index: u32) -> Option<&NodeEntry> {
-        self.entries.get(index as usize)
+        self.entries.get(index)
     }
 
     /// The entry of a name, and the copy of the name that all pods share. Adds it if missing.
@@ -52,14 +51,11 @@ impl NodeTable {
             Some((shared, at)) => (Arc::clone(shared), *at),
             None => (Arc::clone(name), self.add(name)),
         };
-        (name, &mut self.entries[at as usize])
+        (name, self.entries.get_or_default(at))
     }
 
     fn add(&mut self, name: &Arc<str>) -> u32 {
-        let at = self.unused.pop().unwrap_or_else(|| {
-            self.entries.push(NodeEntry::default());
-            u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
-        });
+        let at = self.entries.add(NodeEntry::default());
         self.by_name.insert(Arc::clone(name), at);
         self.ordered.insert(Arc::clone(name), at);
         at
@@ -68,14 +64,13 @@ impl NodeTable {
     pub(super) fn remove(&mut self, name: &str) {
         if let Some(at) = self.by_name.remove(name) {
             self.ordered.remove(name);
-            self.entries[at as usize] = NodeEntry::default();
-            self.unused.push(at);
+            self.entries.remove(at);
         }
     }
 
     /// Marks all nodes as changed at a drain revision.
     pub(super) fn mark_all(&mut self, revision: u64) {
-        for entry in &mut self.entries {
+        for entry in self.entries.iter_mut() {
             entry.changed = revision;
         }
     }
@@ -83,7 +78,7 @@ impl NodeTable {
     /// All entries with their names, ordered by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &NodeEntry)> {
         let ordered = self.ordered.iter();
-        ordered.filter_map(|(name, at)| Some((name, self.entries.get(*at as usize)?)))
+        ordered.filter_map(|(name, at)| Some((name, self.entries.get(*at)?)))
     }
 }
 
