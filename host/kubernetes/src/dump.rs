@@ -3,11 +3,13 @@
 
 mod list;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use flyball_decision::time::Timestamp;
 use flyball_nodes::state::{AnnotationKeys, ClusterState, OwnerKind};
+use hashbrown::{HashMap, HashSet};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -130,13 +132,13 @@ pub enum DumpError {
     NoList,
 }
 
-/// Names and uids of the objects read so far.
+/// Names and uids of the objects read so far. A name is what messages call the object: its
+/// kind, its namespace if it has one, and its own name.
 #[derive(Default)]
 struct SeenObjects {
-    /// Kinds, namespaces and names.
-    names: BTreeSet<(String, String, String)>,
-    /// Kind and name of the object with each uid.
-    uids: BTreeMap<String, String>,
+    names: HashSet<Arc<str>>,
+    /// Names by uid.
+    uids: HashMap<Box<str>, Arc<str>>,
 }
 
 impl Dump {
@@ -147,13 +149,15 @@ impl Dump {
     /// If the text is not a List of Kubernetes objects.
     pub fn read(text: impl Read) -> Result<Self, DumpError> {
         let mut dump = Self::default();
-        let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+        let mut kinds: BTreeSet<String> = BTreeSet::new();
         let mut seen = SeenObjects::default();
         let mut uses = Uses::default();
         list::each_item(text, |index, item| {
             dump.latest = dump.latest.max(latest_time(&item));
             let kind = item["kind"].as_str().unwrap_or_default().to_owned();
-            *kinds.entry(kind.clone()).or_default() += 1;
+            if !kinds.contains(&kind) {
+                kinds.insert(kind.clone());
+            }
             uses.look_at(&kind, &item);
             if let Err(problem) = dump.take(&kind, item, &mut seen) {
                 dump.problems.push(format!("items[{index}]: {problem}"));
@@ -163,19 +167,19 @@ impl Dump {
         let used = used.map(|(kind, _, therefore)| (kind, therefore));
         let needed = NEEDED.iter().map(|(kind, therefore)| (kind, therefore));
         let needed = needed.chain(used);
-        for (kind, therefore) in needed.filter(|(kind, _)| !kinds.contains_key(**kind)) {
+        for (kind, therefore) in needed.filter(|(kind, _)| !kinds.contains(**kind)) {
             dump.problems
                 .push(format!("the dump has no {kind}: {therefore}"));
         }
         for kind in OwnerKind::ALL {
-            if !kinds.contains_key(kind.as_str()) {
+            if !kinds.contains(kind.as_str()) {
                 dump.state.set_owner_kind_unavailable(kind);
             }
         }
-        if !kinds.contains_key("DaemonSet") {
+        if !kinds.contains("DaemonSet") {
             dump.state.set_daemon_sets_unavailable();
         }
-        if !kinds.contains_key(BUDGET) {
+        if !kinds.contains(BUDGET) {
             dump.state.set_budgets_unavailable();
         }
         dump.report_absent_nodes();
@@ -192,24 +196,22 @@ impl Dump {
         };
         let text = |field: &str| metadata.get(field).and_then(Value::as_str);
         let [name, namespace, uid] =
-            ["name", "namespace", "uid"].map(|field| text(field).unwrap_or_default().to_owned());
-        let label = match namespace.as_str() {
-            "" => format!("{kind} {name}"),
-            _ => format!("{kind} {namespace}/{name}"),
+            ["name", "namespace", "uid"].map(|field| text(field).unwrap_or_default());
+        let label: Arc<str> = match namespace {
+            "" => format!("{kind} {name}").into(),
+            _ => format!("{kind} {namespace}/{name}").into(),
         };
         if name.is_empty() {
             return Err(format!("a {kind} without a name is left out"));
         }
-        if !seen
-            .names
-            .insert((kind.to_owned(), namespace.clone(), name.clone()))
-        {
+        if !seen.names.insert(Arc::clone(&label)) {
             return Err(format!("{label} occurs twice: the second is left out"));
         }
         if uid.is_empty() {
             // A dump written by hand may lack uids.
-            metadata.insert("uid".to_owned(), format!("{namespace}/{name}").into());
-        } else if let Some(other) = seen.uids.insert(uid, label.clone()) {
+            let uid = format!("{namespace}/{name}");
+            metadata.insert("uid".to_owned(), uid.into());
+        } else if let Some(other) = seen.uids.insert(uid.into(), Arc::clone(&label)) {
             return Err(format!("{label} is left out: it has the uid of {other}"));
         }
         self.apply(kind, item)
