@@ -30,14 +30,14 @@ use flyball_decision::time::Timestamp;
 /// Why each node stayed in the last pass.
 #[derive(Default)]
 pub(super) struct LastStays {
-    needed: BTreeMap<Arc<str>, Stay>,
-    unneeded: BTreeMap<Arc<str>, Option<Stay>>,
+    needed: BTreeMap<Arc<str>, Arc<Stay>>,
+    unneeded: BTreeMap<Arc<str>, Option<Arc<Stay>>>,
     replacements: Vec<ReplacementKey>,
 }
 
 impl LastStays {
     /// All nodes that stay, and why: those that are needed, then those that are not.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&Arc<str>, &Stay)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Stay>)> {
         let unneeded = self.unneeded.iter();
         let unneeded = unneeded.filter_map(|(name, stay)| Some((name, stay.as_ref()?)));
         self.needed.iter().chain(unneeded)
@@ -340,15 +340,15 @@ fn record(
     last: &mut LastStays,
     plan: &mut ScaleDownPlan,
 ) -> Option<ScaleDownRecord> {
-    let needed: BTreeMap<Arc<str>, Stay> = plan
+    let needed: BTreeMap<Arc<str>, Arc<Stay>> = plan
         .needed
         .iter()
-        .map(|node| (Arc::clone(&node.name), node.stay.clone()))
+        .map(|node| (Arc::clone(&node.name), Arc::clone(&node.stay)))
         .collect();
-    let waiting: BTreeMap<usize, &Stay> =
+    let waiting: BTreeMap<usize, &Arc<Stay>> =
         plan.waiting.iter().map(|(at, stay)| (*at, stay)).collect();
     let unneeded = plan.unneeded.iter().enumerate();
-    let unneeded: BTreeMap<Arc<str>, Option<Stay>> = unneeded
+    let unneeded: BTreeMap<Arc<str>, Option<Arc<Stay>>> = unneeded
         .map(|(at, node)| (Arc::clone(&node.name), waiting.get(&at).copied().cloned()))
         .collect();
     let is_new = |node: &&StayingNode| last.needed.get(&node.name) != Some(&node.stay);
@@ -373,7 +373,8 @@ fn record(
     }
     let questions = std::mem::take(&mut plan.questions);
     let of_node = |(at, node): (usize, &UnneededNode)| {
-        unneeded_record(context, state, tracker, node, waiting.get(&at).copied())
+        let stay = waiting.get(&at).map(|stay| stay.as_ref());
+        unneeded_record(context, state, tracker, node, stay)
     };
     Some(ScaleDownRecord {
         unneeded: plan.unneeded.iter().enumerate().map(of_node).collect(),

@@ -1,6 +1,7 @@
 //! What PodDisruptionBudgets allow in a plan: each simulated eviction uses one disruption.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::reasons::{self, Stay};
 use crate::state::{BudgetFacts, BudgetId, ClusterState, PodPhase, PodView};
@@ -35,7 +36,7 @@ impl RemainingBudgets {
         &self,
         state: &ClusterState,
         evicted: &[u32],
-    ) -> Result<NeededDisruptions, Box<Stay>> {
+    ) -> Result<NeededDisruptions, Arc<Stay>> {
         let mut needed = NeededDisruptions::default();
         for pod in evicted.iter().filter_map(|&slot| state.pod_at(slot)) {
             if passes_budgets(&pod) {
@@ -44,7 +45,7 @@ impl RemainingBudgets {
             let budget = match *state.budgets_of(&pod) {
                 [] => continue,
                 [budget] => budget,
-                _ => return Err(Box::new(Stay::blocked(pod.key, reasons::SEVERAL_BUDGETS))),
+                _ => return Err(Arc::new(Stay::blocked(pod.key, reasons::SEVERAL_BUDGETS))),
             };
             let facts = state.budget(budget);
             if !pod.facts.ready && facts.is_some_and(BudgetFacts::passes_unready) {
@@ -52,7 +53,7 @@ impl RemainingBudgets {
             }
             let left = self.left.get(&budget).copied().unwrap_or_default();
             if left < 1 {
-                return Err(Box::new(Stay::blocked(pod.key, reasons::NOT_ENOUGH_PDB)));
+                return Err(Arc::new(Stay::blocked(pod.key, reasons::NOT_ENOUGH_PDB)));
             }
             let count = needed.counts.entry(budget).or_default();
             *count += 1;

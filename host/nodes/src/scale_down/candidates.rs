@@ -69,7 +69,11 @@ pub(super) fn candidates(
     tracker: &ScaleDownTracker,
 ) -> Found {
     let groups = &context.census.groups;
-    let mut instances: HashMap<&str, (usize, &Instance)> = HashMap::new();
+    let count = groups
+        .iter()
+        .map(|census| census.group.instances.len())
+        .sum();
+    let mut instances: HashMap<&str, (usize, &Instance)> = HashMap::with_capacity(count);
     for (at, census) in groups.iter().enumerate() {
         for instance in &census.group.instances {
             instances.insert(&instance.provider_id, (at, instance));
@@ -82,8 +86,8 @@ pub(super) fn candidates(
         instances.get(id).copied()
     };
     let mut found = Found {
-        considered: Vec::new(),
-        nodes: Vec::new(),
+        considered: Vec::with_capacity(count),
+        nodes: Vec::with_capacity(count),
         reviewed: Vec::new(),
         stays: Vec::new(),
         registered: vec![0; groups.len()],
@@ -169,7 +173,7 @@ impl Found {
     fn stay(&mut self, name: &Arc<str>, reason: HostReason) {
         self.stays.push(StayingNode {
             name: Arc::clone(name),
-            stay: Stay::of(reason),
+            stay: Arc::new(Stay::of(reason)),
         });
     }
 }

@@ -72,7 +72,7 @@ pub(super) struct JudgedNode {
     /// Pods to evict or wait for, in the order of their names.
     pub(super) pods: Arc<[JudgedPod]>,
     /// Why it stays. `None` if it may go.
-    pub(super) stay: Option<Stay>,
+    pub(super) stay: Option<Arc<Stay>>,
     pub(super) scores: Scores,
     /// How long it must have been unneeded; 0 if no policy says so.
     pub(super) unneeded_ms: i64,
@@ -117,9 +117,10 @@ pub(super) fn judge(
     let Judge {
         questions, events, ..
     } = judge;
-    let nodes = nodes.into_iter();
+    let mut judged = Vec::with_capacity(nodes.len());
+    judged.extend(nodes.into_iter().filter_map(|node| kept.judged(node)));
     Verdicts {
-        nodes: nodes.filter_map(|node| kept.judged(node)).collect(),
+        nodes: judged,
         questions,
         events,
     }
@@ -150,6 +151,7 @@ impl Judge<'_> {
                 unknown.push(UnknownNode { node, key, known });
             }
         }
+        kept.reserve(unknown.iter().map(|unknown| unknown.node));
         let wishes = std::mem::take(&mut self.wishes);
         let batches = PodBatches {
             now,

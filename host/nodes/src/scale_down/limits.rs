@@ -64,14 +64,14 @@ pub(super) struct Chosen {
     /// Indices of the nodes that are removed, in the order in which they are.
     pub(super) removed: Vec<usize>,
     /// Indices of the nodes that stay for now, and why.
-    pub(super) stays: Vec<(usize, Stay)>,
+    pub(super) stays: Vec<(usize, Arc<Stay>)>,
     /// The next time at which a timer or a delay of one of them ends.
     pub(super) next: Option<Timestamp>,
 }
 
 impl Chosen {
     fn stay(&mut self, node: usize, reason: reasons::HostReason) {
-        self.stays.push((node, Stay::of(reason)));
+        self.stays.push((node, Arc::new(Stay::of(reason))));
     }
 
     fn wait(&mut self, node: usize, reason: reasons::HostReason, until: Timestamp) {
@@ -115,7 +115,7 @@ impl Limits<'_> {
                 let waits = nodes[at].waits_for.as_ref();
                 if let Some(pod) = waits {
                     let stay = Stay::of_pod(reasons::ON_COMPLETION, pod);
-                    chosen.stays.push((at, stay));
+                    chosen.stays.push((at, Arc::new(stay)));
                 }
                 waits.is_none()
             })
@@ -300,13 +300,12 @@ impl Limits<'_> {
                 allowed.extend(members);
                 continue;
             };
-            for at in members {
-                let stay = Stay {
-                    message: refused.message.clone(),
-                    ..Stay::of(reasons::MAX_DISRUPTION)
-                };
-                chosen.stays.push((at, stay));
-            }
+            let stay = Arc::new(Stay {
+                message: refused.message,
+                ..Stay::of(reasons::MAX_DISRUPTION)
+            });
+            let stays = members.into_iter().map(|at| (at, Arc::clone(&stay)));
+            chosen.stays.extend(stays);
             let next = [chosen.next, refused.until];
             chosen.next = next.into_iter().flatten().min();
         }

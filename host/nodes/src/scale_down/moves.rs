@@ -15,6 +15,8 @@ pub mod take;
 mod targets;
 pub mod under_way;
 
+use std::sync::Arc;
+
 use self::columns::questions;
 use self::compose::{Judgement, in_order};
 use self::propose::Proposals;
@@ -64,7 +66,7 @@ pub(super) struct Coming {
 pub(super) struct Judged {
     pub(super) taken: Vec<ProposedMove>,
     /// Why a node stays that could be removed, by its index.
-    pub(super) left: Vec<(usize, Stay)>,
+    pub(super) left: Vec<(usize, Arc<Stay>)>,
     pub(super) targets: Vec<Target>,
     /// When a policy wants to be asked again.
     pub(super) again: Option<Timestamp>,

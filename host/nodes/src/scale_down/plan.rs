@@ -130,7 +130,7 @@ pub struct ReviewedNode {
     /// Its name.
     pub name: Arc<str>,
     /// What has to move, or why the node stays after all.
-    pub result: Result<UnneededNode, Stay>,
+    pub result: Result<UnneededNode, Arc<Stay>>,
 }
 
 /// A node that stays for now.
@@ -139,7 +139,7 @@ pub struct StayingNode {
     /// Its name.
     pub name: Arc<str>,
     /// Why.
-    pub stay: Stay,
+    pub stay: Arc<Stay>,
 }
 
 /// A plan: which nodes are unneeded, which go now, and why the others stay.
@@ -157,11 +157,11 @@ pub struct ScaleDownPlan {
     pub replacements: Vec<PlannedReplacement>,
     /// Replacements whose new nodes have come and have no room: the names of the nodes that
     /// would leave, and why they stay.
-    pub unfit: Vec<(Vec<Arc<str>>, Stay)>,
+    pub unfit: Vec<(Vec<Arc<str>>, Arc<Stay>)>,
     /// Indices of unneeded nodes that go now, in this order.
     pub removed: Vec<usize>,
     /// Indices of unneeded nodes that stay for now, and why.
-    pub waiting: Vec<(usize, Stay)>,
+    pub waiting: Vec<(usize, Arc<Stay>)>,
     /// The next time at which a timer or a delay ends, if that is what a node waits for.
     pub next: Option<Timestamp>,
     /// What policies were asked.
@@ -292,9 +292,9 @@ fn choose_replacements(
     let under_way = tracker.under_way();
     for one in &mut plan.replacements {
         one.since = tracker.replacements.since(&one.key).unwrap_or(context.now);
-        for &at in &one.nodes {
-            plan.waiting.push((at, one.stay()));
-        }
+        let stay = Arc::new(one.stay());
+        let waiting = one.nodes.iter().map(|&at| (at, Arc::clone(&stay)));
+        plan.waiting.extend(waiting);
         let groups = one.nodes.iter().map(|&at| plan.unneeded[at].group);
         let delays = groups.filter_map(|group| {
             let group = &context.census.groups[group].group;

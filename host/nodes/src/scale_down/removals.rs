@@ -70,9 +70,9 @@ impl<'a> SimulatedRemovals<'a> {
     ///
     /// # Errors
     /// Why it stays.
-    pub(super) fn remove(&mut self, judged: &JudgedNode) -> Result<UnneededNode, Box<Stay>> {
+    pub(super) fn remove(&mut self, judged: &JudgedNode) -> Result<UnneededNode, Arc<Stay>> {
         if let Some(stay) = &judged.stay {
-            return Err(Box::new(stay.clone()));
+            return Err(Arc::clone(stay));
         }
         let min_age = self.context.options.scale_down.min_pod_age_ms;
         let Evictions { slots, needs } = self.evictions(judged, min_age)?;
@@ -98,7 +98,7 @@ impl<'a> SimulatedRemovals<'a> {
         nodes: &[&JudgedNode],
         min_pod_age_ms: i64,
         replacing: Option<Replacing<'_>>,
-    ) -> Result<(Vec<UnneededNode>, u32), Box<Stay>> {
+    ) -> Result<(Vec<UnneededNode>, u32), Arc<Stay>> {
         let slots = self.evictions_together(nodes, min_pod_age_ms)?;
         let needs = self.needs(&slots)?;
         let received: Vec<bool> = nodes
@@ -127,7 +127,7 @@ impl<'a> SimulatedRemovals<'a> {
         &mut self,
         nodes: &[&JudgedNode],
         min_pod_age_ms: i64,
-    ) -> Result<Vec<ClassId>, Box<Stay>> {
+    ) -> Result<Vec<ClassId>, Arc<Stay>> {
         let slots = self.evictions_together(nodes, min_pod_age_ms)?;
         self.needs(&slots)?;
         let leaving = leaving(nodes, &slots);
@@ -160,10 +160,10 @@ impl<'a> SimulatedRemovals<'a> {
     ///
     /// # Errors
     /// Why it stays after all.
-    pub(super) fn review(&mut self, judged: &JudgedNode) -> Result<UnneededNode, Box<Stay>> {
+    pub(super) fn review(&mut self, judged: &JudgedNode) -> Result<UnneededNode, Arc<Stay>> {
         let group = &self.context.census.groups[judged.node.group].group;
         match group.target_size <= group.min_size {
-            true => Err(Box::new(Stay::of(reasons::MIN_SIZE))),
+            true => Err(Arc::new(Stay::of(reasons::MIN_SIZE))),
             false => self.remove(judged),
         }
     }
@@ -180,10 +180,10 @@ impl<'a> SimulatedRemovals<'a> {
         &mut self,
         nodes: &[&JudgedNode],
         min_pod_age_ms: i64,
-    ) -> Result<Vec<Vec<u32>>, Box<Stay>> {
+    ) -> Result<Vec<Vec<u32>>, Arc<Stay>> {
         let slots = nodes.iter().map(|judged| {
             if let Some(stay) = &judged.stay {
-                return Err(Box::new(stay.clone()));
+                return Err(Arc::clone(stay));
             }
             let evicted = evicted(judged);
             self.young_pod(&evicted, min_pod_age_ms)?;
@@ -193,13 +193,13 @@ impl<'a> SimulatedRemovals<'a> {
     }
 
     /// What the evictions of several nodes need of the budgets.
-    fn needs(&self, slots: &[Vec<u32>]) -> Result<NeededDisruptions, Box<Stay>> {
+    fn needs(&self, slots: &[Vec<u32>]) -> Result<NeededDisruptions, Arc<Stay>> {
         let all: Vec<u32> = slots.iter().flatten().copied().collect();
         self.budgets.check(self.state, &all)
     }
 
     /// The evictions that the removal of one node needs.
-    fn evictions(&mut self, judged: &JudgedNode, min_age: i64) -> Result<Evictions, Box<Stay>> {
+    fn evictions(&mut self, judged: &JudgedNode, min_age: i64) -> Result<Evictions, Arc<Stay>> {
         let slots = evicted(judged);
         self.young_pod(&slots, min_age)?;
         let mut disrupted = slots.clone();
@@ -209,7 +209,7 @@ impl<'a> SimulatedRemovals<'a> {
     }
 
     /// Refuses a node with a pod that is too young to move again.
-    fn young_pod(&mut self, evicted: &[u32], min_age: i64) -> Result<(), Box<Stay>> {
+    fn young_pod(&mut self, evicted: &[u32], min_age: i64) -> Result<(), Arc<Stay>> {
         if min_age <= 0 {
             return Ok(());
         }
@@ -224,7 +224,7 @@ impl<'a> SimulatedRemovals<'a> {
         }
         let known = self.old_enough.into_iter();
         self.old_enough = known.chain([old_enough]).min();
-        Err(Box::new(Stay::of_pod(reasons::POD_YOUNG, youngest.key)))
+        Err(Arc::new(Stay::of_pod(reasons::POD_YOUNG, youngest.key)))
     }
 
     fn unneeded(

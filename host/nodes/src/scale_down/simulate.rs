@@ -163,7 +163,7 @@ impl Simulation {
         evicted: &[u32],
         cutoff: i32,
         now: Timestamp,
-    ) -> Result<(), Box<Stay>> {
+    ) -> Result<(), Arc<Stay>> {
         let pods = self.to_place(state, node, evicted, cutoff);
         let classes: Vec<(ClassId, bool)> = pods
             .iter()
@@ -196,7 +196,7 @@ impl Simulation {
         leaving: &[(&Candidate, Vec<u32>)],
         mut new: Option<&mut NewNodes<'_>>,
         context: &ScaleDownContext<'_>,
-    ) -> Result<(), Box<Stay>> {
+    ) -> Result<(), Arc<Stay>> {
         let Leaving { nodes, pods, moved } = self.leaving(state, leaving, context);
         let places = self
             .destinations
@@ -307,7 +307,7 @@ impl Simulation {
     }
 
     /// Why a node stays one of whose pods finds no other place.
-    fn no_room(&self, state: &ClusterState, pods: &[ToPlace], at: usize) -> Box<Stay> {
+    fn no_room(&self, state: &ClusterState, pods: &[ToPlace], at: usize) -> Arc<Stay> {
         let origin = pods.get(at).map(|pod| pod.origin);
         let stay = match origin {
             Some(Origin::Moved(slot)) => {
@@ -320,7 +320,7 @@ impl Simulation {
             Some(Origin::Load(at)) => self.loads.get(at).map(|load| load.stay(state)),
             None => None,
         };
-        Box::new(stay.unwrap_or_else(|| Stay::of(reasons::NO_PLACE)))
+        Arc::new(stay.unwrap_or_else(|| Stay::of(reasons::NO_PLACE)))
     }
 
     /// The pods that need a place when a node goes: large ones first, as in packing, equal

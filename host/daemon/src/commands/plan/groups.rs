@@ -75,7 +75,7 @@ pub fn read(path: &Path, state: &ClusterState) -> anyhow::Result<Vec<Arc<NodeGro
         .with_context(|| format!("{file} does not list node groups (see flyball plan --help)"))?;
     let mut groups = Vec::new();
     let mut names = BTreeSet::new();
-    let mut members: BTreeMap<Arc<str>, String> = BTreeMap::new();
+    let mut members: BTreeMap<Arc<str>, Arc<str>> = BTreeMap::new();
     for group in parsed.node_groups {
         ensure!(
             names.insert(group.name.clone()),
@@ -96,17 +96,18 @@ impl Group {
     fn resolve(
         self,
         state: &ClusterState,
-        members: &mut BTreeMap<Arc<str>, String>,
+        members: &mut BTreeMap<Arc<str>, Arc<str>>,
     ) -> anyhow::Result<NodeGroup> {
         let (min, max) = (self.min, self.max);
         ensure!(min <= max, "min {min} is above max {max}");
         if let Some(price) = self.price {
             ensure!(price.is_finite() && price >= 0.0, "{price} is no price");
         }
+        let name: Arc<str> = self.name.as_str().into();
         let mut instances = Vec::new();
         for node in state.nodes().filter(|node| self.has(&node.facts.node)) {
             let node_name = &node.facts.node.name;
-            if let Some(other) = members.insert(node_name.clone(), self.name.clone()) {
+            if let Some(other) = members.insert(node_name.clone(), name.clone()) {
                 bail!("its nodeSelector selects node {node_name}, which {other} has too");
             }
             instances.push(Instance {
@@ -130,7 +131,7 @@ impl Group {
         let template = self.template.map(Template::resolve).transpose()?;
         let count = u32::try_from(instances.len()).unwrap_or(u32::MAX);
         Ok(NodeGroup {
-            name: self.name.into(),
+            name,
             min_size: min,
             max_size: max,
             target_size: self.size.unwrap_or(count),

@@ -100,19 +100,17 @@ fn report(census: &Census, state: &ClusterState, plan: &ScaleDownPlan) -> Remova
         })
     });
     let removed: Vec<RemovedNode> = removed.collect();
-    let needed = plan.needed.iter();
-    let mut staying: BTreeMap<Arc<str>, NeededRecord> = needed
-        .map(|node| (Arc::clone(&node.name), needed_record(state, node)))
-        .collect();
-    for (at, stay) in &plan.waiting {
-        if let Some(node) = plan.unneeded.get(*at) {
-            let record = NeededRecord {
-                node: Arc::clone(&node.name),
-                stay: explained(state, &node.name, stay),
-            };
-            staying.insert(Arc::clone(&node.name), record);
-        }
-    }
+    let waiting = plan.waiting.iter().filter_map(|(at, stay)| {
+        let node = Arc::clone(&plan.unneeded.get(*at)?.name);
+        let stay = explained(state, &node, stay);
+        Some(NeededRecord { node, stay })
+    });
+    // The last reason of a node counts.
+    let waiting: BTreeMap<_, _> = waiting.map(|one| (Arc::clone(&one.node), one)).collect();
+    let mut staying = Vec::with_capacity(plan.needed.len() + waiting.len());
+    staying.extend(waiting.into_values());
+    staying.extend(plan.needed.iter().map(|node| needed_record(state, node)));
+    staying.sort_by(|a: &NeededRecord, b| a.node.cmp(&b.node));
     let mut notes = vec![TIMERS.to_owned()];
     let events = plan.policy_events.iter();
     notes.extend(events.map(|event| format!("{}: {}", event.reason, event.message)));
@@ -120,7 +118,7 @@ fn report(census: &Census, state: &ClusterState, plan: &ScaleDownPlan) -> Remova
         saved_per_hour: removed.iter().map(|node| node.price).sum(),
         removed,
         replacements: plan.replacements.iter().map(replacement_record).collect(),
-        staying: staying.into_values().collect(),
+        staying,
         notes,
     }
 }

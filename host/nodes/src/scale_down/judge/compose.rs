@@ -207,7 +207,7 @@ impl<'a> PodComposer<'a> {
 /// What the verdicts about a node's pods mean for the node.
 pub(super) struct NodeOfPods {
     pub(super) pods: Arc<[JudgedPod]>,
-    pub(super) blocked: Option<Stay>,
+    pub(super) blocked: Option<Arc<Stay>>,
     pub(super) cost: f64,
     pub(super) until: Timestamp,
 }
@@ -227,7 +227,8 @@ pub(super) fn compose_node_of_pods(
             match action(facts, verdict.strictness) {
                 Err(()) => {
                     if let (None, Some(cause)) = (&blocked, &verdict.cause) {
-                        blocked = state.pod_at(kept.slot).map(|pod| cause.stay(pod.key));
+                        let pod = state.pod_at(kept.slot);
+                        blocked = pod.map(|pod| Arc::new(cause.stay(pod.key)));
                     }
                 }
                 Ok(Some(action)) => {

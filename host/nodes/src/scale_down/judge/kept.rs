@@ -134,7 +134,7 @@ pub(in crate::scale_down) struct KeptNode {
     /// Pods to evict or wait for, in the order of their names.
     pub(super) pods: Arc<[JudgedPod]>,
     /// The first pod that blocks.
-    pub(super) blocked: Option<Stay>,
+    pub(super) blocked: Option<Arc<Stay>>,
     pub(super) cost: f64,
     pub(super) requested: NodeRequests,
     /// Until when the verdicts about the pods hold if nothing but time changes.
@@ -146,7 +146,7 @@ pub(in crate::scale_down) struct KeptNode {
 #[derive(Clone, Debug)]
 pub(super) struct KeptVerdict {
     pub(super) key: NodeKey,
-    pub(super) stay: Option<Stay>,
+    pub(super) stay: Option<Arc<Stay>>,
     pub(super) scores: Scores,
     pub(super) unneeded_ms: i64,
     pub(super) until: Timestamp,
@@ -251,9 +251,10 @@ impl KeptVerdicts {
         self.nodes.get(node)
     }
 
-    /// Makes room for verdicts about so many further nodes.
-    pub(super) fn reserve(&mut self, nodes: usize) {
-        self.nodes.reserve(nodes);
+    /// Makes room for the verdicts about nodes.
+    pub(super) fn reserve<'n>(&mut self, nodes: impl Iterator<Item = &'n Candidate>) {
+        let further = nodes.filter(|node| !self.nodes.contains_key(&node.name));
+        self.nodes.reserve(further.count());
     }
 
     /// Keeps the verdicts about a node's pods. The node has to be judged again.
@@ -295,7 +296,7 @@ impl KeptVerdicts {
         Some(JudgedNode {
             node,
             pods: Arc::clone(&known.pods),
-            stay: stay.cloned(),
+            stay: stay.map(Arc::clone),
             scores: verdict.scores.clone(),
             unneeded_ms: verdict.unneeded_ms,
             cost: known.cost,

@@ -145,7 +145,6 @@ impl<'n> OpenNodes<'n> {
         let nodes: Vec<_> = self.nodes.drain(..finished).collect();
         let count: usize = nodes.iter().map(|node| node.count).sum();
         let mut pods = self.pods.take(count);
-        kept.reserve(nodes.len());
         for node in nodes {
             let pods = pods.by_ref().take(node.count);
             let (verdicts, of_pods) = compose_node_of_pods(state, pods);

@@ -16,13 +16,13 @@ use flyball_decision::text;
 pub(super) struct Judgement {
     pub(super) proposed: ProposedMove,
     /// Why it is left. `None` if it is taken.
-    left: Option<Stay>,
+    left: Option<Arc<Stay>>,
     scores: Scores,
 }
 
 impl Judgement {
     /// The node that stays, and why, if this is a plain removal that is left.
-    pub(super) fn of_removal(self) -> Option<(usize, Stay)> {
+    pub(super) fn of_removal(self) -> Option<(usize, Arc<Stay>)> {
         let node = self.proposed.leaving.first().copied();
         let is_removal = self.proposed.coming.is_none();
         Some((node.filter(|_| is_removal)?, self.left?))
@@ -70,10 +70,10 @@ pub(super) fn compose(
                     }
                 }
             };
-            judgement.left = judgement.left.or(left);
+            judgement.left = judgement.left.or(left.map(Arc::new));
         }
         if judgement.left.is_none() && !in_favour {
-            judgement.left = Some(Stay::of(reasons::NOBODY_JUDGED));
+            judgement.left = Some(Arc::new(Stay::of(reasons::NOBODY_JUDGED)));
         }
         judgement
     });

@@ -62,12 +62,14 @@ pub(in crate::scale_down) fn simulate(
     context: &ScaleDownContext<'_>,
     state: &mut ClusterState,
     tracker: &ScaleDownTracker,
-    (reviewed, nodes): (Vec<JudgedNode>, Vec<JudgedNode>),
+    (reviewed, mut nodes): (Vec<JudgedNode>, Vec<JudgedNode>),
     plan: &mut ScaleDownPlan,
 ) {
-    let (replaced, nodes): (Vec<JudgedNode>, Vec<JudgedNode>) = nodes
-        .into_iter()
-        .partition(|node| tracker.replacements.of_leaving(&node.node.name).is_some());
+    let is_replaced = |node: &JudgedNode| {
+        let replacement = tracker.replacements.of_leaving(&node.node.name);
+        replacement.is_some()
+    };
+    let replaced: Vec<JudgedNode> = nodes.extract_if(.., |node| is_replaced(node)).collect();
     let mark = state.cluster_mut().mark();
     let mut simulated = SimulatedPlan {
         context,
@@ -97,10 +99,11 @@ pub(in crate::scale_down) fn simulate(
     state.cluster_mut().rollback(mark);
 }
 
-/// Indices of the nodes that can be removed one after the other, and why the others stay.
+/// Indices of the nodes that can be removed one after the other, and why others stay that the
+/// policies let go.
 struct Removable {
     nodes: Vec<usize>,
-    stays: BTreeMap<usize, Stay>,
+    stays: BTreeMap<usize, Arc<Stay>>,
 }
 
 struct SimulatedPlan<'p> {
@@ -140,11 +143,12 @@ impl<'p> SimulatedPlan<'p> {
             nodes: Vec::new(),
             stays: BTreeMap::new(),
         };
-        for (at, node) in self.nodes.iter().enumerate() {
+        let nodes = self.nodes.iter().enumerate();
+        for (at, node) in nodes.filter(|(_, node)| node.stay.is_none()) {
             match removals.remove(node) {
                 Ok(_) => removable.nodes.push(at),
                 Err(stay) => {
-                    removable.stays.insert(at, *stay);
+                    removable.stays.insert(at, stay);
                 }
             }
         }
@@ -169,7 +173,7 @@ impl<'p> SimulatedPlan<'p> {
 
     fn settle_reviewed(&mut self, removals: &mut SimulatedRemovals<'_>) {
         for node in self.reviewed {
-            let result = removals.review(node).map_err(|stay| *stay);
+            let result = removals.review(node);
             self.plan.reviewed.push(ReviewedNode {
                 name: Arc::clone(&node.node.name),
                 result,
@@ -199,9 +203,9 @@ impl<'p> SimulatedPlan<'p> {
                     let names = set.iter().map(|node| Arc::clone(&node.node.name));
                     let names: Vec<Arc<str>> = names.collect();
                     for name in &names {
-                        self.stay(name, (*stay).clone());
+                        self.stay(name, Arc::clone(&stay));
                     }
-                    self.plan.unfit.push((names, *stay));
+                    self.plan.unfit.push((names, stay));
                 }
             }
         }
@@ -212,7 +216,7 @@ impl<'p> SimulatedPlan<'p> {
         for node in self.nodes {
             match removals.remove(node) {
                 Ok(unneeded) => self.plan.unneeded.push(unneeded),
-                Err(stay) => self.stay(&node.node.name, *stay),
+                Err(stay) => self.stay(&node.node.name, stay),
             }
         }
     }
@@ -267,7 +271,7 @@ impl<'p> SimulatedPlan<'p> {
                         self.plan.unneeded.push(unneeded);
                     }
                     Err(stay) => {
-                        stays.insert(at, *stay);
+                        stays.insert(at, stay);
                     }
                 },
                 _ => {
@@ -279,8 +283,8 @@ impl<'p> SimulatedPlan<'p> {
         }
         for (at, node) in self.nodes.iter().enumerate() {
             if !gone.contains(&at) {
-                let stay = stays.remove(&at);
-                let stay = stay.unwrap_or_else(|| Stay::of(reasons::NO_PLACE));
+                let stay = stays.remove(&at).or_else(|| node.stay.clone());
+                let stay = stay.unwrap_or_else(|| Arc::new(Stay::of(reasons::NO_PLACE)));
                 self.stay(&node.node.name, stay);
             }
         }
@@ -367,7 +371,7 @@ impl<'p> SimulatedPlan<'p> {
         self.plan.unneeded.extend(unneeded);
     }
 
-    fn stay(&mut self, name: &Arc<str>, stay: Stay) {
+    fn stay(&mut self, name: &Arc<str>, stay: Arc<Stay>) {
         self.plan.needed.push(StayingNode {
             name: Arc::clone(name),
             stay,

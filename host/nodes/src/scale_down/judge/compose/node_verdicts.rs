@@ -1,5 +1,6 @@
 //! Combines the answers about nodes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::Scores;
@@ -11,7 +12,7 @@ use crate::scale_down::plan::ScaleDownContext;
 use flyball_decision::context::Reason;
 use flyball_decision::part::Part;
 use flyball_decision::question::ScaleDownNodesQuestion;
-use flyball_decision::scale_down::{NodeVerdicts, ScaleDownNodesInput, node_verdict, row};
+use flyball_decision::scale_down::{ScaleDownNodesInput, node_verdict, row};
 use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 
@@ -23,6 +24,8 @@ pub(in crate::scale_down::judge) fn compose_nodes(
     parts: &[Part<ScaleDownNodesQuestion>],
     kept: &mut KeptVerdicts,
 ) {
+    // Nodes that stay for the same reason share it.
+    let mut reasons_of_parts: BTreeMap<(usize, Option<usize>), Arc<Stay>> = BTreeMap::new();
     for (at, node) in nodes.iter().enumerate() {
         let mut verdict = KeptVerdict {
             key: NodeKey::of(node),
@@ -32,16 +35,16 @@ pub(in crate::scale_down::judge) fn compose_nodes(
             until: Timestamp(i64::MAX),
         };
         let mut in_favour = false;
-        for part in parts {
+        for (place, part) in parts.iter().enumerate() {
             let policy = &part.name;
             let stay = match &part.answer {
                 Err(failure) => {
                     verdict.until = verdict.until.min(context.now.plus(FAILED_MS));
-                    Some(Stay {
+                    Some(Arc::new(Stay {
                         policy: Some(Arc::clone(policy)),
                         message: text::message(failure.to_string()),
                         ..Stay::of(reasons::POLICY_FAILED)
-                    })
+                    }))
                 }
                 Ok(answer) => {
                     let score = answer.score.get(at).copied().unwrap_or_default();
@@ -60,19 +63,25 @@ pub(in crate::scale_down::judge) fn compose_nodes(
                             None
                         }
                         node_verdict::MUST_STAY => {
-                            Some(must_stay(node_reason_of(answer, at), policy, nodes, input))
+                            let reason = answer.reason.get(at).copied().and_then(row);
+                            let stay =
+                                reasons_of_parts.entry((place, reason)).or_insert_with(|| {
+                                    let reason = reason.and_then(|row| answer.reasons.get(row));
+                                    Arc::new(must_stay(reason, policy, nodes, input))
+                                });
+                            Some(Arc::clone(stay))
                         }
-                        _ => Some(Stay {
+                        _ => Some(Arc::new(Stay {
                             policy: Some(Arc::clone(policy)),
                             ..Stay::of(reasons::UNKNOWN_VERDICT)
-                        }),
+                        })),
                     }
                 }
             };
             verdict.stay = verdict.stay.or(stay);
         }
         if verdict.stay.is_none() && !in_favour {
-            verdict.stay = Some(Stay::of(reasons::NOBODY_JUDGED));
+            verdict.stay = Some(Arc::new(Stay::of(reasons::NOBODY_JUDGED)));
         }
         kept.keep_node(&node.name, verdict);
     }
@@ -100,9 +109,4 @@ fn must_stay(
         owner: None,
         budgets: Vec::new(),
     }
-}
-
-fn node_reason_of(answer: &NodeVerdicts, at: usize) -> Option<&Reason> {
-    let row = row(*answer.reason.get(at)?)?;
-    answer.reasons.get(row)
 }
