@@ -1,6 +1,7 @@
 //! Counts of pods by topology domain.
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 /// Identifies a counter: which pods it counts, over which domains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,17 +87,24 @@ impl Counter {
         if pods == 0 {
             return;
         }
-        let known = self.get(domain);
-        let after = if up {
-            known.saturating_add(pods)
-        } else {
-            known.saturating_sub(pods)
+        let (known, after) = match self.domains.entry(domain) {
+            Entry::Occupied(mut entry) => {
+                let known = *entry.get();
+                let after = if up {
+                    known.saturating_add(pods)
+                } else {
+                    known.saturating_sub(pods)
+                };
+                if after == 0 {
+                    entry.remove();
+                } else {
+                    *entry.get_mut() = after;
+                }
+                (known, after)
+            }
+            Entry::Vacant(entry) if up => (0, *entry.insert(pods)),
+            Entry::Vacant(_) => return,
         };
-        if after == 0 {
-            self.domains.remove(&domain);
-        } else {
-            self.domains.insert(domain, after);
-        }
         self.leave_level(known as usize);
         self.enter_level(after as usize);
         while self
