@@ -117,6 +117,7 @@ pub(super) fn judge(
     let Judge {
         questions, events, ..
     } = judge;
+    // `collect` does not know how many are left, and would grow the list step by step.
     let mut judged = Vec::with_capacity(nodes.len());
     judged.extend(nodes.into_iter().filter_map(|node| kept.judged(node)));
     Verdicts {
