@@ -40,7 +40,7 @@ pub(crate) fn digest(path: &Path, limit: u64) -> Result<String, LoadError> {
     Ok(hex_digest(&hash.finalize()))
 }
 
-/// Reports whether nothing has this path any more. A link to a missing file has it.
+/// Reports whether nothing has this path any more. A link to a missing file still has it.
 pub(crate) fn is_removed(path: &Path) -> bool {
     let found = path.symlink_metadata();
     found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
