@@ -3,6 +3,7 @@
 mod arrows;
 mod circles;
 mod deny;
+mod features;
 mod generated;
 mod named;
 mod untested;
@@ -18,8 +19,8 @@ use crate::{setup, workspace};
 const GUESTS: [&str; 1] = ["tests/guests"];
 
 /// Checks format, clippy, docs, generated files, the arrows between crates, circles
-/// between their modules, and dependencies: licences, sources, bans, duplicates, and
-/// those that nothing uses
+/// between their modules, and dependencies: licences, sources, bans, duplicates, those
+/// that nothing uses, and those that tests compile a second time
 ///
 /// All checks run, also when one fails.
 #[derive(Debug, clap::Args)]
@@ -34,7 +35,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     setup::wasm()?;
     setup::fuzz()?;
     let fix = arguments.fix;
-    let checks: [(&str, &dyn Fn() -> anyhow::Result<()>); 10] = [
+    let checks: [(&str, &dyn Fn() -> anyhow::Result<()>); 11] = [
         ("format", &|| format(fix)),
         ("clippy", &clippy),
         ("docs", &docs),
@@ -44,6 +45,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         ("names in the documents", &named::check),
         ("licences, sources, bans", &deny::check),
         ("unused dependencies", &unused::check),
+        ("features in tests", &features::check),
         ("tests that never run", &untested::check),
     ];
     let mut failed = Vec::new();

@@ -1,5 +1,5 @@
 //! Guests compiled from source, through the real sandbox: those of each contract version,
-//! and the hostile ones.
+//! the hostile ones, and new policies made from the templates.
 #![allow(
     clippy::unwrap_used,
     reason = "a panic is how a test says what is wrong"
@@ -9,5 +9,6 @@ mod contracts;
 mod expanders;
 mod hostile;
 mod scale_down;
+mod templates;
 mod verdicts;
 mod wishes;
