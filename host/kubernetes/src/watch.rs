@@ -4,30 +4,23 @@
 //! watch that breaks is restarted with backoff. Known objects stay until the new list
 //! is complete; those missing in it are then deleted.
 
-use std::borrow::Cow;
-use std::collections::{BTreeSet, HashSet};
-use std::fmt::Debug;
-use std::sync::Arc;
+mod changes;
+mod slim_object;
+
 use std::time::Duration;
 
 use flyball_decision::text;
-use flyball_placement::Name;
 use flyball_tasks::{CatchPanic, Idle, catch_panic};
 use futures::StreamExt as _;
-use k8s_openapi::ClusterResourceScope;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, Resource};
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, Error as _};
-use serde_json::value::RawValue;
+use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::identity::{Identified, Identity};
+pub(crate) use self::changes::{Change, KnownIds, Watched, namespaced_id};
+pub(crate) use self::slim_object::{Slim, SlimKind};
 use crate::request::{self, answer};
-use crate::slim::ObjectMetadata;
 
 /// The first minor version of Kubernetes with streaming lists enabled by default.
 const STREAMING_LISTS: u32 = 34;
@@ -286,189 +279,6 @@ async fn watch_config(client: &Client) -> watcher::Config {
     match minor {
         Some(minor) if minor >= STREAMING_LISTS => config.streaming_lists(),
         _ => config,
-    }
-}
-
-/// A kind that can be watched. An object whose content can't be read is read with its
-/// metadata alone, so that it does not affect others of its list.
-pub(crate) trait Watched:
-    Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static
-{
-    /// Objects in a page of a list.
-    const PAGE_SIZE: u32 = 500;
-
-    /// An object of the kind.
-    type Object;
-
-    /// The uid, or another unique id among objects of the kind.
-    fn id(&self) -> Name;
-
-    /// Returns the object. `None` if it can't be read.
-    fn into_object(self) -> Option<Self::Object>;
-
-    /// Returns why the object can't be read. `None` if it can.
-    fn problem(&self) -> Option<&str>;
-}
-
-/// A change of one object.
-pub(crate) enum Change<T> {
-    /// The object is new or has changed.
-    Apply(T),
-    /// The object with this id is gone.
-    Delete(Name),
-}
-
-/// Ids of the known objects of one kind, to find the objects that a new list does not
-/// have.
-#[derive(Default)]
-pub(crate) struct KnownIds {
-    known: HashSet<Name>,
-    /// While a list is being read, the known ids that it has not contained yet.
-    unlisted: Option<HashSet<Name>>,
-}
-
-impl KnownIds {
-    /// Calls `change` for each change that an event makes. An object that can't be read
-    /// stays as it was known before, if it was.
-    pub(crate) fn changes<K: Watched>(
-        &mut self,
-        event: Event<K>,
-        mut change: impl FnMut(Change<K::Object>),
-    ) {
-        match event {
-            Event::Init => self.unlisted = Some(self.known.clone()),
-            Event::InitApply(object) | Event::Apply(object) => {
-                let id = object.id();
-                if let Some(unlisted) = &mut self.unlisted {
-                    unlisted.remove(&id);
-                }
-                if let Some(object) = object.into_object() {
-                    self.known.insert(id);
-                    change(Change::Apply(object));
-                }
-            }
-            Event::InitDone => {
-                // Sorted, so that the order of deletions does not depend on hashes.
-                let gone: BTreeSet<Name> = self.unlisted.take().into_iter().flatten().collect();
-                for id in gone {
-                    self.known.remove(&id);
-                    change(Change::Delete(id));
-                }
-            }
-            Event::Delete(object) => {
-                let id = object.id();
-                self.known.remove(&id);
-                change(Change::Delete(id));
-            }
-        }
-    }
-}
-
-/// Returns the id `NAMESPACE/NAME`, for objects of which no uid is kept.
-pub(crate) fn namespaced_id(namespace: &str, name: &str) -> Name {
-    format!("{namespace}/{name}").into()
-}
-
-/// A kind whose objects are read into slim structures.
-pub(crate) trait SlimKind: DeserializeOwned + Clone + Debug + Send + Sync + 'static {
-    const GROUP: &str;
-    const VERSION: &str = "v1";
-    const KIND: &str;
-    const PLURAL: &str;
-
-    fn metadata(&self) -> &ObjectMetadata;
-
-    /// Returns the uid, or another unique id among objects of the kind.
-    fn id(metadata: &ObjectMetadata) -> Name;
-}
-
-/// A slim object with the metadata that kube's watcher reads.
-#[derive(Clone, Debug)]
-pub(crate) struct Slim<T> {
-    metadata: ObjectMeta,
-    id: Name,
-    /// The object, or why it can't be read.
-    pub(crate) object: Result<T, Arc<str>>,
-}
-
-impl<'de, T: SlimKind> Deserialize<'de> for Slim<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The deserializer would be lost in the midst of an object that can't be read.
-        let text = Box::<RawValue>::deserialize(deserializer)?;
-        Self::read(text.get()).map_err(D::Error::custom)
-    }
-}
-
-impl<T: SlimKind> Slim<T> {
-    /// Reads an object from JSON.
-    ///
-    /// # Errors
-    /// If not even its metadata can be read.
-    fn read(text: &str) -> Result<Self, serde_json::Error> {
-        match serde_json::from_str::<T>(text) {
-            Ok(object) => {
-                let metadata = object.metadata();
-                Ok(Self {
-                    metadata: Identity::of(metadata).into(),
-                    id: T::id(metadata),
-                    object: Ok(object),
-                })
-            }
-            Err(problem) => {
-                let Identified { metadata } = serde_json::from_str(text)?;
-                Ok(Self {
-                    id: T::id(&metadata.slim()),
-                    metadata: metadata.into(),
-                    object: Err(problem.to_string().into()),
-                })
-            }
-        }
-    }
-}
-
-impl<T: SlimKind> Watched for Slim<T> {
-    type Object = T;
-
-    fn id(&self) -> Name {
-        self.id.clone()
-    }
-
-    fn into_object(self) -> Option<T> {
-        self.object.ok()
-    }
-
-    fn problem(&self) -> Option<&str> {
-        self.object.as_ref().err().map(|problem| &**problem)
-    }
-}
-
-/// The scope does not matter, as objects of all namespaces are watched.
-impl<T: SlimKind> Resource for Slim<T> {
-    type DynamicType = ();
-    type Scope = ClusterResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        T::KIND.into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        T::GROUP.into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        T::VERSION.into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        T::PLURAL.into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
     }
 }
 

@@ -369,5 +369,4 @@ fn cpu_seconds(options: &CompilerOptions) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "supervisor_tests.rs"]
 mod tests;

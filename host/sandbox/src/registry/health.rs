@@ -393,5 +393,4 @@ fn and_others(count: usize) -> String {
 }
 
 #[cfg(test)]
-#[path = "health_tests.rs"]
 mod tests;
