@@ -105,16 +105,25 @@ fn take(
         }),
         Event::InitApply(pod) | Event::Apply(pod) => {
             let uid = pod.id();
-            let pod = pod.into_object();
-            let pod = pod.map(|pod| pod.into_facts_with(&listed.wanted()));
-            state.apply(object(&uid), move |state| {
-                if let Some(unlisted) = &mut *unlisted.lock() {
-                    unlisted.remove(&uid);
+            let mark = {
+                let uid = Arc::clone(&uid);
+                move || {
+                    if let Some(unlisted) = &mut *unlisted.lock() {
+                        unlisted.remove(&uid);
+                    }
                 }
-                if let Some((facts, pod)) = pod {
-                    state.apply_pod(facts, &pod);
+            };
+            match pod.into_object() {
+                Some(pod) => {
+                    let (facts, pod) = pod.into_facts_with(&listed.wanted());
+                    state.apply(object(&uid), move |state| {
+                        mark();
+                        state.apply_pod(facts, &pod);
+                    });
                 }
-            });
+                // What is queued of the pod stays: it is the last that could be read.
+                None => state.apply(unreadable(&uid), move |_| mark()),
+            }
         }
         Event::InitDone => state.apply(list("end"), move |state| {
             // Sorted, so that the order of deletions does not depend on hashes.
@@ -143,6 +152,14 @@ fn take(
 fn object(uid: &Name) -> QueuedObject {
     QueuedObject {
         kind: PodObject::KIND,
+        id: Arc::clone(uid),
+    }
+}
+
+/// A pod that is there and can't be read.
+fn unreadable(uid: &Name) -> QueuedObject {
+    QueuedObject {
+        kind: "unreadable pod",
         id: Arc::clone(uid),
     }
 }
@@ -215,6 +232,33 @@ mod tests {
         assert_eq!(uids(), ["1", "2", "4"]);
         take(Event::InitDone);
         assert_eq!(uids(), ["4"]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_pod_that_cannot_be_read_any_more_stays_as_it_was_last_read()
+    -> Result<(), serde_json::Error> {
+        let (state, unlisted) = (QueuedState::default(), Unlisted::default());
+        let wanted = watch::Sender::new(AnnotationKeys::none());
+        let mut listed = ListedKeys::new(wanted.subscribe());
+        let mut take = |event| super::take(&state, &unlisted, &mut listed, event);
+        let metadata = json!({ "namespace": "default", "name": "a", "uid": "1" });
+        let broken = json!({ "metadata": metadata, "spec": { "nodeName": 3 } });
+        let broken: Slim<PodObject> = serde_json::from_value(broken)?;
+        assert!(broken.object.is_err());
+
+        state.hold();
+        take(Event::Init);
+        take(Event::InitApply(pod("1", "a")?));
+        take(Event::InitDone);
+        take(Event::Apply(broken.clone()));
+        take(Event::Init);
+        take(Event::InitApply(broken));
+        take(Event::InitDone);
+        state.release();
+        let uids: Vec<String> =
+            state.with(|state| state.pod_uids().map(ToString::to_string).collect());
+        assert_eq!(uids, ["1"]);
         Ok(())
     }
 }
