@@ -146,9 +146,6 @@ fn misfit_of(cause: MisfitCause) -> Misfit {
     };
     let (plugin, reason) = match cause {
         MisfitCause::Volumes(misfit) => return misfit,
-        MisfitCause::Relation(RelationMisfit::Unjudged) => {
-            return Misfit::Unjudged(Unjudged::OtherPods);
-        }
         MisfitCause::Gated => (Plugin::SchedulingGates, Reason::Gated),
         MisfitCause::Conflict => (Plugin::NodeAffinity, Reason::Conflict),
         MisfitCause::NotNamed => (Plugin::NodeAffinity, Reason::NotNamed),
@@ -167,9 +164,10 @@ fn misfit_of(cause: MisfitCause) -> Misfit {
             RelationMisfit::SpreadLabel => (Plugin::PodTopologySpread, Reason::SpreadLabel),
             RelationMisfit::Affinity => (Plugin::InterPodAffinity, Reason::Affinity),
             RelationMisfit::AntiAffinity => (Plugin::InterPodAffinity, Reason::AntiAffinity),
-            RelationMisfit::ExistingAntiAffinity | RelationMisfit::Unjudged => {
+            RelationMisfit::ExistingAntiAffinity => {
                 (Plugin::InterPodAffinity, Reason::ExistingAntiAffinity)
             }
+            RelationMisfit::Unjudged => return Misfit::Unjudged(Unjudged::OtherPods),
         },
     };
     Misfit::rejected(plugin, stage, reason)

@@ -41,6 +41,11 @@ impl Counted {
             | Self::Spread { predicate, .. } => predicate,
         }
     }
+
+    /// Whether it counts the pods that its predicate matches.
+    pub(super) fn is_of_matched_pods(self) -> bool {
+        matches!(self, Self::Matching(_) | Self::Spread { .. })
+    }
 }
 
 /// The pods that a term of anti-affinity selects.

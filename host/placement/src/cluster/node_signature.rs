@@ -1,9 +1,11 @@
 //! The properties by which pods can distinguish nodes of different templates.
 
+use std::collections::BTreeSet;
+
 use super::bonds::{HOSTNAME, HostKey};
 use super::{ClassId, Cluster, NodeId};
 use crate::condition::LabelSet;
-use crate::intern::number;
+use crate::intern::{Symbol, number};
 
 /// Counters, views and topology keys on which the placement of pods of some classes
 /// depends, ordered by id.
@@ -13,6 +15,8 @@ pub(crate) struct Dependencies {
     views: IdSet,
     /// Topology keys.
     keys: IdSet,
+    /// Namespaces whose unjudged pods matter; `None` if those of all do.
+    namespaces: BTreeSet<Option<Symbol>>,
     volumes: bool,
 }
 
@@ -39,6 +43,10 @@ impl IdSet {
 impl Dependencies {
     pub(super) fn counter(&mut self, counter: u32) {
         self.counters.add(counter);
+    }
+
+    pub(super) fn unjudged_of(&mut self, namespace: Option<Symbol>) {
+        self.namespaces.insert(namespace);
     }
 
     pub(super) fn spread(&mut self, key: u32, view: u32) {
@@ -75,7 +83,8 @@ impl Cluster {
     /// may matter as well.
     ///
     /// The properties are the node's kind; for each counter not over hosts, the count
-    /// in the node's domain; for each topology key, whether the node has it; for each
+    /// in the node's domain; for each namespace and topology key not of hosts, the unjudged
+    /// pods in the node's domain; for each topology key, whether the node has it; for each
     /// view, whether it includes the node and how many domains it has; and for pods
     /// with volumes, the content of the node's CSINode.
     pub(crate) fn node_signature(&mut self, node: NodeId, dependencies: &Dependencies) -> Vec<u32> {
@@ -87,10 +96,15 @@ impl Cluster {
         let counters = counters.filter(|counter| Some(counting.key_of(*counter)) != host);
         let counted = counters.map(|counter| counting.pods_near(counter, node));
         signature.extend(counted.map(|pods| pods.unwrap_or(u32::MAX)));
-        if counting.unjudged().are_placed(None) {
-            let keys = self.topology_keys_of(dependencies).into_iter();
-            let keys = keys.filter(|key| Some(*key) != host);
-            signature.extend(keys.map(|key| counting.unjudged().near(domains, None, key, node)));
+        let unjudged = counting.unjudged();
+        if unjudged.are_placed(None) {
+            let mut keys = self.topology_keys_of(dependencies);
+            keys.retain(|key| Some(*key) != host);
+            let namespaces = dependencies.namespaces.iter().copied();
+            for namespace in namespaces.filter(|namespace| unjudged.are_placed(*namespace)) {
+                let near = |key: &u32| unjudged.near(domains, namespace, *key, node);
+                signature.extend(keys.iter().map(near));
+            }
         }
         let keys = dependencies.keys.iter();
         signature.extend(keys.map(|key| u32::from(domains.of(key, node).is_some())));

@@ -105,9 +105,9 @@ impl Matching {
     /// Number of connections with each profile.
     fn connections(&self) -> usize {
         let counters = self.counters.iter();
-        let connects =
-            |counted: Counted| matches!(counted, Counted::Matching(_) | Counted::Spread { .. });
-        counters.filter(|(_, counted)| connects(*counted)).count()
+        counters
+            .filter(|(_, counted)| counted.is_of_matched_pods())
+            .count()
     }
 }
 
@@ -147,9 +147,7 @@ impl Profiles {
     /// Returns the counters that count the pods that a predicate matches.
     pub(super) fn counters_of(&self, predicate: u32) -> impl Iterator<Item = u32> {
         let counters = self.matching[predicate as usize].counters.iter();
-        let counters = counters.filter(|(_, counted)| {
-            matches!(counted, Counted::Matching(_) | Counted::Spread { .. })
-        });
+        let counters = counters.filter(|(_, counted)| counted.is_of_matched_pods());
         counters.map(|(counter, _)| *counter)
     }
 

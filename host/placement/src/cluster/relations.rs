@@ -287,6 +287,9 @@ impl Relations {
         for counter in counters.chain(excluded.flatten()) {
             dependencies.counter(counter);
         }
+        if self.topology_keys(shape).next().is_some() {
+            dependencies.unjudged_of(terms.only_namespace);
+        }
         for spread in own.spread.iter() {
             dependencies.spread(spread.key, spread.view);
             if let Some(counter) = spread.counter {

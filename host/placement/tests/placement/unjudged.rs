@@ -1,6 +1,9 @@
 //! Pods beyond the limits of terms and connections: they fit on no node, and pods that
 //! their terms may select fit on no node of their domains.
 
+use std::sync::Arc;
+
+use flyball_placement::pack::{Demand, Growth, Template, pack_each};
 use flyball_placement::{
     AffinityTerm, ClassId, Cluster, LabelSelector, Misfit, NodeId, Operator, Pod, Requirement,
     Unjudged,
@@ -153,4 +156,40 @@ fn pods_are_judged_exactly_up_to_a_million_connections_and_by_namespace_beyond()
     let (rebuilt, renumbered) = cluster.rebuilt([classes[1], last, near]);
     assert!(!rebuilt.has_too_many_connections());
     assert_eq!(rebuilt.unjudged(renumbered[1]), None);
+}
+
+/// New nodes of two zones that differ only in whose pods there are not judged.
+#[test]
+fn a_pod_is_kept_off_the_zone_where_pods_of_its_namespace_are_not_judged() {
+    let (mut cluster, nodes) = cluster(2);
+    let waiting = cluster.class(&pod("a", "waiting", "1", vec![term("zone", "none", "1")]));
+    let mut fill = |namespace: &str, pods: usize| {
+        let classes = (0..pods).map(|row| {
+            let terms = (0..32).map(|at| term(HOST, "web", &format!("{row}-{at}")));
+            cluster.class(&pod(namespace, "web", &row.to_string(), terms.collect()))
+        });
+        classes.last()
+    };
+    fill("full", 180);
+    // A namespace has 10,000 connections in any case: those of 17 pods with 32 terms each.
+    let last = ["a", "b"].map(|namespace| fill(namespace, 20).unwrap());
+    for (row, class) in last.into_iter().enumerate() {
+        assert_eq!(cluster.unjudged(class), Some(Unjudged::TooManyConnections));
+        assert!(cluster.place(class, nodes[row], false));
+    }
+    let beside = Some(Unjudged::OtherPods);
+    assert_eq!(verdicts(&cluster, waiting, &nodes), [beside, None]);
+
+    let templates = ["zone-0", "zone-1"].map(|zone| Template {
+        node: Arc::new(node(9, zone)),
+        carried: Vec::new(),
+    });
+    let growths = templates.each_ref().map(|template| Growth::of(template, 1));
+    let demand = Demand {
+        class: waiting,
+        count: 1,
+    };
+    let packed = pack_each(&mut cluster, &[], &growths, &[demand]);
+    let pods: Vec<u32> = packed.iter().map(|packed| packed.pods()).collect();
+    assert_eq!(pods, [0, 1]);
 }
