@@ -40,10 +40,12 @@ impl Shared {
             .and_then(|configurations| configurations.get(name).cloned())
             .unwrap_or_default();
         let replaced = self.slots().get(name).and_then(Slot::replaced);
-        let vetoed = admit(policy, replaced.as_deref(), &in_use);
-        if !self.accept_any_configuration.contains(name) {
-            vetoed?;
-        }
+        // Without a replaced version, a configuration that does not fit is no veto.
+        let vetoing = match self.accept_any_configuration.contains(name) {
+            true => None,
+            false => replaced.as_deref(),
+        };
+        admit(policy, vetoing, &in_use)?;
         let (Some(replaced), Some(recorded)) = (replaced, &self.recorded) else {
             return Ok(None);
         };
@@ -84,8 +86,8 @@ impl Shared {
 }
 
 /// Checks code against the configurations that objects use, at most [`MAX_CHECKED`] of
-/// them. A configuration that does not fit is an error only if it fits the code that would
-/// be replaced: otherwise nothing gets worse, and only its object is refused.
+/// them. A configuration that does not fit is an error only if it fits `replaced`, the code
+/// that would be replaced: otherwise nothing gets worse, and only its object is refused.
 fn admit(
     policy: &CompiledPolicy,
     replaced: Option<&CompiledPolicy>,

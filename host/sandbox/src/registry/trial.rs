@@ -21,9 +21,9 @@ const MAX_FUEL: u64 = 2_000_000_000;
 const MIN_INPUTS: usize = 4;
 /// Maximum number of objects that are listed.
 const MAX_NAMES: usize = 10;
-/// Stands for the namespace of node groups.
 /// Maximum size of the names of namespaces in an error.
 const NAMESPACES_BYTES: usize = 256;
+/// Stands for the namespace of node groups.
 const NO_NAMESPACE: &str = "node groups";
 
 /// Result of a trial on recorded inputs. Only inputs count for which the version to be

@@ -233,4 +233,15 @@ fn an_operator_lets_a_version_take_over_whatever_configurations_there_are() {
     home.write("mine.wasm", &window_of("integer", 2));
     registry.rescan();
     assert_eq!(ask(&registry, "mine"), Some(2));
+
+    // It must still be able to decide.
+    let broken = Guest {
+        decide: "(unreachable)".to_owned(),
+        schema: json!({"type": "object"}).to_string(),
+        ..Guest::default()
+    };
+    home.write("mine.wasm", &broken.build());
+    registry.rescan();
+    assert!(reason(&registry, "mine").starts_with("failed its canary decision"));
+    assert_eq!(ask(&registry, "mine"), Some(2));
 }
