@@ -150,8 +150,14 @@ impl NodeEvent {
         let event = Event {
             warning,
             reason: reason.to_owned(),
-            message: text::note(message),
+            message,
         };
+        Self::about(about, event)
+    }
+
+    /// Returns an event about an object. Its message is shortened to a note.
+    pub(super) fn about(about: Subject, mut event: Event) -> Self {
+        event.message = text::note(event.message);
         Self { about, event }
     }
 

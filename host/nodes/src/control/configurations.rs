@@ -72,13 +72,9 @@ impl Configurations {
                         group: None,
                         message,
                     });
-                    let Event {
-                        warning,
-                        reason,
-                        message,
-                    } = event;
-                    let event = NodeEvent::new(source.clone(), warning, &reason, message);
-                    findings.events.push(event);
+                    findings
+                        .events
+                        .push(NodeEvent::about(source.clone(), event));
                 }
             }
         }

@@ -4,7 +4,6 @@ use crate::ports::{NodeEvent, Subject};
 use crate::record::{Order, OrderOutcome, Round, listed_within};
 use crate::reported::NOT_TRIGGERED;
 use crate::scale_up::{HelpedPods, Plan};
-use flyball_decision::event::Event;
 use flyball_decision::text::NOTE_BYTES;
 
 /// Outcome of the orders of one round.
@@ -44,14 +43,7 @@ pub(super) fn round_outcomes(rounds: &[Round], outcomes: &[OrderOutcome]) -> Vec
 pub(super) fn plan_events(plan: &Plan, outcomes: &[RoundOutcome]) -> Vec<NodeEvent> {
     let expanders = plan.expander_events.iter().cloned();
     let mut events: Vec<NodeEvent> = expanders
-        .map(|event| {
-            let Event {
-                warning,
-                reason,
-                message,
-            } = event;
-            NodeEvent::new(Subject::Autoscaler, warning, &reason, message)
-        })
+        .map(|event| NodeEvent::about(Subject::Autoscaler, event))
         .collect();
     for HelpedPods { round, pods } in &plan.helped_pods {
         if let Some(RoundOutcome::Accepted(orders)) = outcomes.get(*round) {

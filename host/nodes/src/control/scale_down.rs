@@ -242,13 +242,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             });
         }
         let events = plan.policy_events.into_iter();
-        removals
-            .findings
-            .events
-            .extend(events.map(|event| NodeEvent {
-                about: Subject::Autoscaler,
-                event,
-            }));
+        let events = events.map(|event| NodeEvent::about(Subject::Autoscaler, event));
+        removals.findings.events.extend(events);
         let explanations = self.explain_on_nodes(now);
         removals.findings.events.extend(explanations);
         if record.is_none() && removals.steps.is_empty() {
