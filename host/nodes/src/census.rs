@@ -59,6 +59,8 @@ pub struct Census {
     pub(super) nodes: u32,
     /// Nodes that should be ready and are not.
     pub(super) unready: u32,
+    /// Whether a node of the cluster is ready and is not being drained.
+    pub(super) any_ready: bool,
 }
 
 impl GroupCensus {
@@ -316,7 +318,9 @@ fn count_nodes(now: Timestamp, state: &ClusterState, options: &NodeOptions) -> C
         census.nodes += 1;
         if is_drained(node) {
             census.drained.push(Arc::clone(&node.facts.node.name));
-        } else if !is_ready(node, options) && has_started(now, node, options) {
+        } else if is_ready(node, options) {
+            census.any_ready = true;
+        } else if has_started(now, node, options) {
             census.unready += 1;
         }
     }

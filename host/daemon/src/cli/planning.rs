@@ -55,7 +55,7 @@ pub struct Planning {
     /// Priority below which no nodes are ordered for a pod
     #[arg(long, value_name = "N", default_value_t = -10, allow_negative_numbers = true)]
     pub expendable_pods_priority_cutoff: i32,
-    /// Whether node groups without a node may grow
+    /// Whether nodes are ordered while no node of the cluster is ready
     #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
     #[arg(
         require_equals = true,

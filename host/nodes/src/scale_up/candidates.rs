@@ -249,8 +249,10 @@ impl<'a> Candidates<'a> {
                     let _ = write!(message, "; {coming} that are on their way help no pod yet");
                 }
                 candidate.skip("NoTemplate", "not ready for scale-up", message);
-            } else if group.target_size == 0 && !context.options.scale_up_from_zero {
-                let message = format!("{name}: --scale-up-from-zero is off");
+            } else if !context.census.any_ready && !context.options.scale_up_from_zero {
+                let message = format!(
+                    "{name}: no node of the cluster is ready, and --scale-up-from-zero is off"
+                );
                 candidate.skip("FromZero", "not ready for scale-up", message);
             }
         }

@@ -150,13 +150,10 @@ fn the_cluster_gets_no_more_cores_and_memory_than_the_operator_allows() {
 }
 
 #[test]
-fn groups_without_nodes_or_with_bounds_that_are_none_stay_as_they_are() {
-    let mut world = World::new(vec![first()], None, |options| {
-        options.scale_up_from_zero = false;
-    });
+fn groups_that_are_full_or_have_bounds_that_are_none_stay_as_they_are() {
+    let mut world = World::new(vec![first()], None, |_| ());
     world.group("broken", 1000, (0, 1, 9));
     world.change("broken", |group| (group.min_size, group.max_size) = (5, 3));
-    world.group("empty", 1000, (0, 0, 9));
     world.group("full", 1000, (0, 1, 1));
     world.group("used", 1000, (0, 1, 9));
     world.pods("web", 6, 0, &pod(600));
@@ -165,10 +162,27 @@ fn groups_without_nodes_or_with_bounds_that_are_none_stay_as_they_are() {
     let record = world.records().pop().unwrap();
     let skipped = record.skipped.iter();
     let skipped: Vec<_> = skipped.map(|one| (&*one.group, &*one.code)).collect();
-    let expected = [
-        ("broken", "InvalidBounds"),
-        ("empty", "FromZero"),
-        ("full", "MaxSize"),
-    ];
+    let expected = [("broken", "InvalidBounds"), ("full", "MaxSize")];
     assert_eq!(skipped, expected);
+}
+
+#[test]
+fn without_scale_up_from_zero_a_cluster_needs_one_ready_node() {
+    let world = |nodes_of_full: u32| {
+        let mut world = World::new(vec![first()], None, |options| {
+            options.scale_up_from_zero = false;
+        });
+        world.group("empty", 1000, (0, 0, 9));
+        world.group("full", 1000, (0, nodes_of_full, nodes_of_full));
+        world.pods("web", 3, 0, &pod(600));
+        world.tick(10_000);
+        world
+    };
+    assert_eq!(world(1).calls(), ["increase empty by 2"]);
+
+    let world = world(0);
+    assert_eq!(world.calls(), NONE);
+    let record = world.records().pop().unwrap();
+    let skipped = &record.skipped[0];
+    assert_eq!((&*skipped.group, &*skipped.code), ("empty", "FromZero"));
 }

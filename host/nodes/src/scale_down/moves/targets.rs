@@ -44,10 +44,8 @@ pub(super) fn targets(context: &ScaleDownContext<'_>, state: &mut ClusterState) 
             continue;
         };
         let room = group.max_size.saturating_sub(group.target_size);
-        let from_zero = context.options.scale_up_from_zero;
         let is_closed = group.min_size > group.max_size
             || room == 0
-            || (group.target_size == 0 && !from_zero)
             || group.scale_down.zero_or_max
             || context.backoffs.of(context.now, &group.name).is_some();
         if is_closed {
