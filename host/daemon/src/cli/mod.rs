@@ -13,6 +13,7 @@ mod run;
 mod scale_down;
 mod simulate;
 mod values;
+mod without_effect;
 
 pub use budgets::{Budgets, Compilation};
 use clap::builder::Styles;

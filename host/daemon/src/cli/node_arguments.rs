@@ -11,6 +11,7 @@ use flyball_simulation::time::Millis;
 use super::planning::Planning;
 use super::scale_down::Removal;
 use super::values::{duration, positive_duration};
+use super::without_effect::WithoutEffect;
 
 /// A half of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,7 +52,7 @@ pub struct Nodes {
         value_delimiter = ',',
         value_name = "replicas,nodes",
         hide_possible_values = true,
-        help_heading = "Options"
+        help_heading = None
     )]
     pub controllers: Vec<Controller>,
     /// The cloud that the node groups are in
@@ -73,10 +74,6 @@ pub struct Nodes {
     /// and purchase (spot, on-demand) may be left out
     #[arg(long, value_name = "FILE")]
     pub node_prices: Option<PathBuf>,
-    #[command(flatten)]
-    pub planning: Planning,
-    #[command(flatten)]
-    pub removal: Removal,
     /// Whether node groups are changed; observe: decide and record, and neither order nor
     /// remove nodes
     #[arg(
@@ -99,13 +96,20 @@ pub struct Nodes {
     /// How long a node group is left alone at most, after several failures
     #[arg(long, value_name = "DURATION", value_parser = positive_duration, default_value = "30m0s")]
     pub max_node_group_backoff_duration: Millis,
-    /// Time without a failure after which failures are forgotten
+    /// Time without a failure after which the failures of a node group are forgotten
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "3h0m0s")]
     pub node_group_backoff_reset_timeout: Millis,
     /// Namespace of the ConfigMaps cluster-autoscaler-priority-expander and
     /// cluster-autoscaler-status, on which events about the nodes' half are published
     #[arg(long, value_name = "NAME", default_value = "kube-system")]
     pub namespace: String,
+    // These have headings of their own, which would become those of what follows.
+    #[command(flatten)]
+    pub planning: Planning,
+    #[command(flatten)]
+    pub removal: Removal,
+    #[command(flatten)]
+    pub without_effect: WithoutEffect,
 }
 
 impl Nodes {

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use flyball_replicas::options::DEFAULT_POLICY_TICK_FUEL;
 use flyball_simulation::time::Millis;
 
@@ -86,7 +86,8 @@ pub struct RunArgs {
     /// Number of files of records that are kept, FILE included
     #[arg(long, value_name = "N", default_value = "8", help_heading = "Records")]
     pub records_max_files: NonZero<usize>,
-    /// Memory for the latest records, which `flyball why` asks for
+    /// Memory for the latest records of replicas, which `flyball why` asks for; those of
+    /// nodes have 16 MiB
     #[arg(
         long,
         value_name = "SIZE",
@@ -159,7 +160,8 @@ pub struct Hpa {
     /// How long after a pod's start its cpu samples may be skipped
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m0s")]
     pub horizontal_pod_autoscaler_cpu_initialization_period: Millis,
-    /// How long after a pod's start a change of its readiness counts as its first
+    /// A pod that has not been ready since this time after its start, or longer, counts as
+    /// one that was never ready: its cpu samples are skipped
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
     pub horizontal_pod_autoscaler_initial_readiness_delay: Millis,
     #[command(flatten)]
@@ -224,7 +226,12 @@ pub struct Guardrails {
 #[command(next_help_heading = "Several daemons beside each other")]
 pub struct Leader {
     /// Decide and write only while holding a Lease
-    #[arg(long)]
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true"
+    )]
     pub leader_elect: bool,
     /// Namespace of the Lease
     #[arg(long, value_name = "NAME", default_value = "kube-system")]

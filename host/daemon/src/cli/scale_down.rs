@@ -45,7 +45,8 @@ pub struct Unneeded {
     /// as a part of its cpu or of its memory, whichever is larger (policy utilization)
     #[arg(long, value_name = "PART", default_value_t = 0.5)]
     pub scale_down_utilization_threshold: f64,
-    /// The same for the GPUs of nodes that have them (policy utilization)
+    /// Utilization of its GPUs from 0 to 1 up to which a node that has GPUs may be unneeded
+    /// (policy utilization)
     #[arg(long, value_name = "PART", default_value_t = 0.5)]
     pub scale_down_gpu_utilization_threshold: f64,
     /// Leaves DaemonSet pods out of the utilization (policy utilization)
@@ -73,7 +74,8 @@ pub struct Unneeded {
         default_missing_value = "true"
     )]
     pub skip_nodes_with_system_pods: bool,
-    /// How long such pods keep their node (policy drain-rules)
+    /// How long pods of kube-system without a PodDisruptionBudget keep their node (policy
+    /// drain-rules)
     #[arg(
         long,
         visible_alias = "blocking-system-pod-disruption-timeout",
@@ -159,23 +161,24 @@ pub struct Removal {
     /// How long a node must have been unneeded
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m0s")]
     pub scale_down_unneeded_time: Millis,
-    /// The same for a node that is not ready
+    /// How long a node that is not ready must have been unneeded
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "20m0s")]
     pub scale_down_unready_time: Millis,
     /// How long the same replacement of nodes by cheaper ones must have been possible before
     /// it is made (with a policy such as consolidate)
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m0s")]
     pub replacement_stable_time: Millis,
-    /// Time after nodes were ordered in which none is removed
+    /// After nodes were ordered, no node is removed for this long
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m0s")]
     pub scale_down_delay_after_add: Millis,
-    /// Time after a node was removed in which none is removed
+    /// After a node was removed, no node is removed for this long
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
     pub scale_down_delay_after_delete: Millis,
-    /// Time after a removal failed in which no node is removed
+    /// After a removal failed, no node is removed for this long
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "3m0s")]
     pub scale_down_delay_after_failure: Millis,
-    /// Whether these delays apply to each node group separately
+    /// Whether the delays after an order, a removal and a failure (--scale-down-delay-after-…)
+    /// apply to each node group separately
     #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
     #[arg(
         require_equals = true,
@@ -210,7 +213,8 @@ pub struct Removal {
     /// Time from the taint of a node until it is simulated once more and drained
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
     pub node_delete_delay_after_taint: Millis,
-    /// How long delay-deletion annotations of a node are waited for
+    /// How long a drained node with annotations delay-deletion.cluster-autoscaler.kubernetes.io/…
+    /// is kept
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "2m0s")]
     pub node_deletion_delay_timeout: Millis,
     /// Whether a node that leaves is cordoned
@@ -221,8 +225,8 @@ pub struct Removal {
         default_missing_value = "true"
     )]
     pub cordon_node_before_terminating: bool,
-    /// Maximum number of nodes that get or lose the taint of unneeded nodes in one pass;
-    /// 0: none
+    /// Maximum number of nodes that get or lose the taint
+    /// DeletionCandidateOfClusterAutoscaler of unneeded nodes in one pass; 0: none
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub max_bulk_soft_taint_count: u32,
     /// Whether DaemonSet pods of nodes without other pods are evicted
@@ -233,7 +237,7 @@ pub struct Removal {
         default_missing_value = "true"
     )]
     pub daemonset_eviction_for_empty_nodes: bool,
-    /// Whether DaemonSet pods of other nodes are evicted
+    /// Whether DaemonSet pods of nodes with other pods are evicted
     #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
     #[arg(
         require_equals = true,
@@ -258,61 +262,4 @@ pub struct Removal {
         default_missing_value = "true"
     )]
     pub explain_on_nodes: bool,
-    #[command(flatten)]
-    pub without_effect: WithoutEffect,
-}
-
-/// Flags of Cluster Autoscaler that have no meaning here. They are accepted, so that its
-/// command line can be kept.
-#[derive(Debug, Clone, Args)]
-pub struct WithoutEffect {
-    #[arg(long, hide = true)]
-    pub unremovable_node_recheck_timeout: Option<String>,
-    #[arg(long, hide = true)]
-    pub scale_down_simulation_timeout: Option<String>,
-    #[arg(long, hide = true)]
-    pub scale_down_non_empty_candidates_count: Option<String>,
-    #[arg(long, hide = true)]
-    pub scale_down_candidates_pool_ratio: Option<String>,
-    #[arg(long, hide = true)]
-    pub scale_down_candidates_pool_min_count: Option<String>,
-}
-
-impl WithoutEffect {
-    /// Returns the flags that were given, each with the reason why it has no effect.
-    pub fn given(&self) -> Vec<(&'static str, &'static str)> {
-        let changes = "a node that stays is looked at again when what keeps it changes";
-        let all = "all nodes are looked at in each pass";
-        [
-            (
-                &self.unremovable_node_recheck_timeout,
-                "--unremovable-node-recheck-timeout",
-                changes,
-            ),
-            (
-                &self.scale_down_simulation_timeout,
-                "--scale-down-simulation-timeout",
-                all,
-            ),
-            (
-                &self.scale_down_non_empty_candidates_count,
-                "--scale-down-non-empty-candidates-count",
-                all,
-            ),
-            (
-                &self.scale_down_candidates_pool_ratio,
-                "--scale-down-candidates-pool-ratio",
-                all,
-            ),
-            (
-                &self.scale_down_candidates_pool_min_count,
-                "--scale-down-candidates-pool-min-count",
-                all,
-            ),
-        ]
-        .into_iter()
-        .filter(|(value, ..)| value.is_some())
-        .map(|(_, flag, why)| (flag, why))
-        .collect()
-    }
 }

@@ -127,6 +127,18 @@ fn a_daemon_does_not_start_with_prices_that_it_cannot_read() {
     assert!(ran.stderr.contains(problem), "{ran:#?}");
 }
 
+/// Flags that manifests of Cluster Autoscaler have besides those that name node groups.
+const FLAGS_OF_A_MANIFEST: [&str; 8] = [
+    "--v=4",
+    "--stderrthreshold=info",
+    "--alsologtostderr",
+    "--cloud-provider=aws",
+    "--skip-nodes-with-local-storage=false",
+    "--expander=least-waste",
+    "--skip-nodes-with-system-pods=false",
+    "--leader-elect=true",
+];
+
 #[test]
 fn a_group_found_by_its_tags_grows_once_also_across_a_restart() {
     let tags = [
@@ -139,7 +151,12 @@ fn a_group_found_by_its_tags_grows_once_also_across_a_restart() {
     world.with_boots(|| {
         world.wait_for_pods(2);
         world.boots.store(false, Ordering::Relaxed);
-        let mut daemon = world.daemon(&[discovery]);
+        let mut daemon = world.daemon(&[&FLAGS_OF_A_MANIFEST[..], &[discovery]].concat());
+        let ignored = "--v has no effect: the log goes to standard error, and -v or RUST_LOG \
+            set its level";
+        daemon.wait_for("a flag without effect", |daemon| {
+            daemon.logged(&[("message", ignored)])
+        });
         let pods = 2 * PODS_A_NODE + 1;
         world.scale("php-apache", pods);
         wait_for("the order", WAIT_TIMEOUT, || world.desired(GROUP) == 3);
