@@ -142,7 +142,7 @@ host_reasons! {
         "resume the process",
         "the process is resumed";
     REPLACEMENT_PROPOSED: "ReplacementProposed",
-        "cheaper nodes can take its place, and do once that has been so for long enough",
+        "cheaper nodes can take its place, and will after --replacement-stable-time",
         "wait, or lower --replacement-stable-time",
         "the replacement has been proposed for long enough, or is no longer";
     REPLACEMENT_UNDER_WAY: "ReplacementUnderWay",

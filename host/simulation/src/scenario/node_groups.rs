@@ -226,7 +226,7 @@ pub struct NodeAutoscalerSpec {
     pub cores_total: Option<Range>,
     /// Minimum and maximum of the cluster's memory, in GiB (0:6400000).
     pub memory_total: Option<Range>,
-    /// Maximum number of nodes that one pass adds to a group (1000).
+    /// Maximum number of nodes that one pass adds; 0: no limit (1000).
     #[serde(rename = "maxNodesPerScaleup")]
     pub max_nodes_per_scale_up: Option<u32>,
     /// Whether new nodes are split over similar groups (false).

@@ -28,7 +28,7 @@ pub struct ScaleDownSpec {
     pub unready_time: Option<Millis>,
     /// Whether nodes that are not Ready may be removed (true).
     pub unready_enabled: Option<bool>,
-    /// Time after nodes were ordered in which none is removed (10m).
+    /// After nodes were ordered, no node is removed for this long (10m).
     pub delay_after_add: Option<Millis>,
     /// Time after a removal in which no other node is removed (0s).
     pub delay_after_delete: Option<Millis>,

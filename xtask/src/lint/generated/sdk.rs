@@ -102,13 +102,14 @@ fn listed(signature: &str, about: &str) -> Option<Listed> {
     let arguments = arguments
         .split(", ")
         .filter(|argument| !argument.ends_with("self"));
+    let arguments = arguments.map(|argument| argument.trim_start_matches("mut "));
     let arguments: Vec<&str> = arguments.collect();
     // Without the sections about panics and errors.
     let summary = about.split(" # ").next().unwrap_or_default();
     let is_column = returns.contains("wire::");
     (!is_column).then(|| Listed {
         name: name.trim_start_matches("r#").to_owned(),
-        arguments: simple(arguments.join(", ").trim_end_matches(',')),
+        arguments: simple(arguments.join(", ").trim_end_matches([',', ' '])),
         returns: simple(&returns),
         about: without_links(summary.trim()),
     })
