@@ -59,7 +59,7 @@ pub struct Census {
     pub(super) nodes: u32,
     /// Nodes that should be ready and are not.
     pub(super) unready: u32,
-    /// Whether a node of the cluster is ready and is not being drained.
+    /// Whether a node of the cluster is ready, and neither cordoned nor being drained.
     pub(super) any_ready: bool,
 }
 
@@ -183,7 +183,8 @@ fn count<'a>(
     let mut example = None;
     let mut failed_instances = FailedInstances::default();
     let previous = history.take_previous();
-    let is_late = |since| now.since(since) > options.max_node_provision_time_ms;
+    let provision_time = options.provision_time_ms(&group.scale_down);
+    let is_late = |since| now.since(since) > provision_time;
     for instance in &group.instances {
         let id = &instance.provider_id;
         match (&instance.state, state.node_of(id)) {
@@ -229,7 +230,7 @@ fn count<'a>(
     }
     let missing = &mut history.missing;
     missing.settle(now, group.target_size.saturating_sub(instances));
-    let no_instance = missing.longer_than(now, options.max_node_provision_time_ms);
+    let no_instance = missing.longer_than(now, provision_time);
     let failures = failed_instances.reports(no_instance);
     let given_up = failures.iter().map(|report| report.failure.given_up());
     let given_up = given_up.fold(0, u32::saturating_add);
@@ -319,7 +320,7 @@ fn count_nodes(now: Timestamp, state: &ClusterState, options: &NodeOptions) -> C
         if is_drained(node) {
             census.drained.push(Arc::clone(&node.facts.node.name));
         } else if is_ready(node, options) {
-            census.any_ready = true;
+            census.any_ready |= !node.facts.node.unschedulable;
         } else if has_started(now, node, options) {
             census.unready += 1;
         }

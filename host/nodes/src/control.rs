@@ -217,6 +217,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             Err(exit) => return (Err(exit), Findings::default()),
         };
         if let Some((unready, nodes)) = census.unhealthy(&self.options) {
+            // Times that nobody watched do not count, as in Cluster Autoscaler.
+            self.scale_down.timers.clear();
             let exit = EarlyExit::ClusterUnhealthy { unready, nodes };
             return (Err(exit), Findings::default());
         }

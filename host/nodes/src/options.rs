@@ -9,7 +9,7 @@ use flyball_decision::policy::DEFAULT_EXPANDER;
 
 pub use self::drain_priorities::{DrainPriorities, DrainPrioritiesError};
 pub use self::scale_down::{ScaleDownMode, ScaleDownOptions};
-use crate::cloud::Conventions;
+use crate::cloud::{Conventions, GroupScaleDown};
 pub use crate::max_disruption::{MaxDisruption, MaxDisruptionError};
 
 const MINUTE_MS: i64 = 60_000;
@@ -133,6 +133,14 @@ impl NodeOptions {
         if self.gpu_label.is_none() {
             self.gpu_label = cloud.gpu_label.map(Arc::from);
         }
+    }
+}
+
+impl NodeOptions {
+    /// How long an ordered node of a group may take to join, in milliseconds.
+    pub(crate) fn provision_time_ms(&self, group: &GroupScaleDown) -> i64 {
+        let own = group.max_node_provision_time_ms;
+        own.unwrap_or(self.max_node_provision_time_ms)
     }
 }
 

@@ -43,11 +43,13 @@ impl ZoneOrders {
         for (at, order) in self.take_waiting() {
             let mut groups = census.groups.iter();
             let group = groups.find(|census| census.group.name == order.group);
+            let own = group.map(|census| options.provision_time_ms(&census.group.scale_down));
+            let provision_time = own.unwrap_or(options.max_node_provision_time_ms);
             let outcome = group.map_or(ZoneOutcome::Settled { helps: false }, |group| {
                 outcome(&order, group, state)
             });
             match outcome {
-                ZoneOutcome::Waiting(_) if now.since(at) <= options.max_node_provision_time_ms => {
+                ZoneOutcome::Waiting(_) if now.since(at) <= provision_time => {
                     self.add_order(at, order);
                 }
                 // A node that is late is a failure of the group, which the census

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::NodeLoop;
 use crate::census::{Census, FailureReport, GroupCensus, NodeFailure};
-use crate::cloud::{CloudError, CloudProvider, InstanceError};
+use crate::cloud::{CloudError, CloudProvider, InstanceError, NodeGroup};
 use crate::findings::Findings;
 use crate::ports::{NodeEvent, NodesReader, NodesWriter};
 use crate::record::Incident;
@@ -154,7 +154,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 (class, why, before.is_none().then_some(failed))
             }
             NodeFailure::NoInstance(_) | NodeFailure::NotJoined(_) | NodeFailure::NotReady(_) => {
-                let why = self.timed_out(group);
+                let why = self.timed_out(&census.group);
                 // One event a pass, even if nodes failed in several ways.
                 let is_reported = before
                     .is_some_and(|before| before.failed_at == now && &*before.class == TIMED_OUT);
@@ -166,9 +166,10 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         failed
     }
 
-    fn timed_out(&self, group: &str) -> String {
-        let waited = go_duration(self.options.max_node_provision_time_ms);
-        format!("Nodes added to group {group} failed to register within {waited}")
+    fn timed_out(&self, group: &NodeGroup) -> String {
+        let waited = go_duration(self.options.provision_time_ms(&group.scale_down));
+        let name = &group.name;
+        format!("Nodes added to group {name} failed to register within {waited}")
     }
 
     /// Repairs one failure.
@@ -195,7 +196,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             NodeFailure::NoInstance(count) => {
                 let text = IncidentText {
                     code: TIMED_OUT,
-                    message: self.timed_out(group),
+                    message: self.timed_out(&census.group),
                 };
                 let done = self.decrease_target(now, repair, *count).await;
                 let incident = self.new_incident(census, &text, &done, before);
@@ -207,7 +208,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 if !report.already_reported {
                     let text = IncidentText {
                         code: TIMED_OUT,
-                        message: self.timed_out(group),
+                        message: self.timed_out(&census.group),
                     };
                     let ids = text::list(ids, ids.len(), ", ", NAMES_BYTES);
                     let done = format!("these have joined and are not ready: {ids}");
@@ -227,7 +228,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         before: &Unrepaired,
     ) -> Repairs {
         let census = repair.census;
-        let waited = go_duration(self.options.max_node_provision_time_ms);
+        let waited = go_duration(self.options.provision_time_ms(&census.group.scale_down));
         let group = &census.group.name;
         let names = text::list(ids, ids.len(), ", ", NAMES_BYTES);
         let text = IncidentText {

@@ -113,8 +113,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             return Ok(());
         }
         let options = &self.options;
-        let own = group.group.scale_down.max_node_provision_time_ms;
-        let max = own.unwrap_or(options.max_node_provision_time_ms);
+        let max = options.provision_time_ms(&group.group.scale_down);
         if now.since(one.ordered) > max {
             return Err("the nodes did not come in time".to_owned());
         }

@@ -160,6 +160,7 @@ impl Judge<'_> {
             wishes: &wishes,
             hasher: kept.hasher.clone(),
             nodes: &unknown,
+            cutoff: self.context.options.expendable_pods_priority_cutoff,
         };
         let mut open = OpenNodes::default();
         batches.for_each(|batch| {

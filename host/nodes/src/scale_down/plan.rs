@@ -61,8 +61,7 @@ pub struct ScaleDownContext<'a> {
 pub struct MovedPod {
     /// Its slot in the state.
     pub slot: u32,
-    /// The node that it finds room on. `None` if no room is sought, as its priority is
-    /// expendable.
+    /// The node that it finds room on. `None` if no room is sought, as it has ended.
     pub to: Option<Arc<str>>,
 }
 

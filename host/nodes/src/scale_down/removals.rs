@@ -77,12 +77,8 @@ impl<'a> SimulatedRemovals<'a> {
         let min_age = self.context.options.scale_down.min_pod_age_ms;
         let Evictions { slots, needs } = self.evictions(judged, min_age)?;
         let awaits_load = self.simulation.has_received(judged.node.id);
-        let (cutoff, now) = (
-            self.context.options.expendable_pods_priority_cutoff,
-            self.context.now,
-        );
         self.simulation
-            .vacate(self.state, &judged.node, &slots, cutoff, now)?;
+            .vacate(self.state, &judged.node, &slots, self.context.now)?;
         self.budgets.take(&needs);
         let node = self.unneeded(judged, slots, needs.is_risky, awaits_load);
         Ok(node)

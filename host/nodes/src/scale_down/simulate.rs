@@ -154,17 +154,15 @@ impl Simulation {
     }
 
     /// Moves the evicted pods of a node elsewhere, and the pods that it received, and
-    /// removes the node. No room is sought for pods below the priority cutoff. If a pod
-    /// finds no place, nothing changes.
+    /// removes the node. If a pod finds no place, nothing changes.
     pub(super) fn vacate(
         &mut self,
         state: &mut ClusterState,
         node: &Candidate,
         evicted: &[u32],
-        cutoff: i32,
         now: Timestamp,
     ) -> Result<(), Arc<Stay>> {
-        let pods = self.to_place(state, node, evicted, cutoff);
+        let pods = self.to_place(state, node, evicted);
         let classes: Vec<(ClassId, bool)> = pods
             .iter()
             .map(|pod| (pod.class, pod.terminating))
@@ -269,11 +267,10 @@ impl Simulation {
         leaving: &[(&Candidate, Vec<u32>)],
         context: &ScaleDownContext<'_>,
     ) -> Leaving {
-        let cutoff = context.options.expendable_pods_priority_cutoff;
         let mut pods: Vec<(f64, NodeId, ToPlace)> = Vec::new();
         let first = leaving.first().map(|(node, _)| *node);
         for (node, evicted) in leaving {
-            for pod in self.to_place(state, node, evicted, cutoff) {
+            for pod in self.to_place(state, node, evicted) {
                 let share = first.map_or(0.0, |first| share_of(state, first, &pod));
                 pods.push((share, node.id, pod));
             }
@@ -325,17 +322,10 @@ impl Simulation {
 
     /// The pods that need a place when a node goes: large ones first, as in packing, equal
     /// ones by name.
-    fn to_place(
-        &self,
-        state: &ClusterState,
-        node: &Candidate,
-        evicted: &[u32],
-        cutoff: i32,
-    ) -> Vec<ToPlace> {
+    fn to_place(&self, state: &ClusterState, node: &Candidate, evicted: &[u32]) -> Vec<ToPlace> {
         let own = evicted.iter().filter_map(|&slot| {
             let pod = state.pod_at(slot)?;
-            let needs = pod.priority >= cutoff && !pod.facts.has_ended();
-            needs.then(|| ToPlace {
+            (!pod.facts.has_ended()).then(|| ToPlace {
                 class: pod.class,
                 terminating: pod.facts.deletion.is_some(),
                 origin: Origin::Moved(slot),

@@ -42,6 +42,11 @@ impl UnneededTimers {
         }
     }
 
+    /// Forgets all times.
+    pub(crate) fn clear(&mut self) {
+        self.nodes.clear();
+    }
+
     /// Restores a timer from before a restart.
     pub(crate) fn restore(&mut self, node: &Arc<str>, since: Timestamp, created: Timestamp) {
         self.nodes

@@ -180,6 +180,19 @@ fn without_scale_up_from_zero_a_cluster_needs_one_ready_node() {
     };
     assert_eq!(world(1).calls(), ["increase empty by 2"]);
 
+    // A cordoned node does not count.
+    let mut cordoned = World::new(vec![first()], None, |options| {
+        options.scale_up_from_zero = false;
+    });
+    cordoned.group("full", 1000, (0, 1, 1));
+    cordoned.group("empty", 1000, (0, 0, 9));
+    cordoned.change_node("full-0", |facts| {
+        Arc::make_mut(&mut facts.node).unschedulable = true;
+    });
+    cordoned.pods("web", 3, 0, &pod(600));
+    cordoned.tick(10_000);
+    assert_eq!(cordoned.calls(), NONE);
+
     let world = world(0);
     assert_eq!(world.calls(), NONE);
     let record = world.records().pop().unwrap();

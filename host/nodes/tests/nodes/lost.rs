@@ -360,3 +360,26 @@ fn a_group_is_left_alone_longer_each_time_up_to_a_maximum_until_it_delivers() {
     world.pods("last", 2, later, &pod(600));
     assert_eq!(asked_at(&mut world, later + 10_000, 30), [0, 5, 15]);
 }
+
+#[test]
+fn a_group_may_have_a_time_of_its_own_for_nodes_to_join() {
+    let mut world = World::new(vec![first()], None, defaults);
+    world.group("a", 1000, (0, 0, 5));
+    world.change("a", |group| {
+        group.scale_down.max_node_provision_time_ms = Some(30 * MINUTE);
+    });
+    world.stall("a");
+    world.pods("web", 1, 0, &pod(900));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase a by 1"]);
+    world.tick(16 * MINUTE);
+    assert_eq!(world.calls(), NONE);
+    world.tick(31 * MINUTE);
+    let late =
+        "autoscaler: ScaleUpTimedOut: Nodes added to group a failed to register within 30m0s";
+    let events = world.events();
+    assert!(
+        events.iter().any(|event| event.starts_with(late)),
+        "{events:?}"
+    );
+}

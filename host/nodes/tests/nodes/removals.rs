@@ -1,8 +1,12 @@
 //! Nodes that are not needed leave.
 
+use std::sync::Arc;
+
 use flyball_decision::context::Reason;
 use flyball_decision::key::ObjectKey;
-use flyball_decision::scale_down::{NodeVerdicts, PodVerdicts, node_verdict, pod_verdict};
+use flyball_decision::scale_down::{
+    NodeVerdicts, PodVerdicts, node_state, node_verdict, pod_verdict,
+};
 use flyball_decision::time::Timestamp;
 use flyball_nodes::options::NodeOptions;
 use flyball_nodes::scale_down::ScaleDownMode;
@@ -431,4 +435,88 @@ fn a_node_that_outlives_its_instance_is_reported_after_five_minutes_also_across_
         run(&mut world, &mut now, since + 5 * MINUTE);
         assert_eq!(reports(&world), 1, "{is_ready}");
     }
+}
+
+/// Pods of a priority below --expendable-pods-priority-cutoff keep no node, and are not
+/// evicted.
+#[test]
+fn expendable_pods_go_with_their_node() {
+    let mut world = World::new(vec![first()], None, on);
+    world.judge(vec![evicts(), half()]);
+    world.group("a", 1000, (1, 2, 5));
+    world.running("web", 1, "a-0", &pod(600));
+    let filler = Pod {
+        priority: -11,
+        ..pod(900)
+    };
+    world.running("filler", 1, "a-1", &filler);
+    let mut now = 0;
+    let calls = run(&mut world, &mut now, 11 * MINUTE);
+    assert_eq!(calls, ["update a-1", "update a-1", "delete a: a-1"]);
+}
+
+#[test]
+fn a_node_has_gpus_by_what_is_allocatable_or_by_its_label() {
+    let mut world = World::new(vec![first()], None, on);
+    let by_gpus = scale_down("by-gpus").judging_nodes(|_, input| {
+        let has_gpus = input.nodes.state.iter().map(|bits| bits & node_state::GPU);
+        let verdict = has_gpus.map(|bit| match bit {
+            0 => node_verdict::MUST_STAY,
+            _ => node_verdict::MAY_GO,
+        });
+        Ok(NodeVerdicts {
+            verdict: verdict.collect(),
+            ..NodeVerdicts::default()
+        })
+    });
+    world.judge(vec![evicts(), by_gpus]);
+    world.group("a", 1000, (0, 3, 5));
+    world.change_node("a-1", |facts| {
+        let node = Arc::make_mut(&mut facts.node);
+        node.allocatable.set("nvidia.com/gpu", 1);
+    });
+    world.change_node("a-2", |facts| {
+        let node = Arc::make_mut(&mut facts.node);
+        node.labels.set("accelerator".into(), "v100".into());
+        node.allocatable.set("nvidia.com/gpu", 1);
+    });
+    world.tick(0);
+    let candidate = "DeletionCandidateOfClusterAutoscaler";
+    let marks = ["a-0", "a-1", "a-2"].map(|node| world.marks(node));
+    assert_eq!(marks, ["", candidate, candidate]);
+}
+
+/// Times that nobody watched do not count.
+#[test]
+fn an_unhealthy_cluster_begins_the_times_of_unneeded_nodes_anew() {
+    let mut world = world(|_| {});
+    world.group("b", 1000, (5, 5, 5));
+    // The nodes are not new.
+    let mut now = 20 * MINUTE;
+    run(&mut world, &mut now, 25 * MINUTE);
+    for node in 0..5 {
+        world.break_node(&format!("b-{node}"));
+    }
+    let calls = run(&mut world, &mut now, 40 * MINUTE);
+    assert!(
+        !calls.iter().any(|call| call.starts_with("delete")),
+        "{calls:?}"
+    );
+    let events = world.events();
+    let unhealthy = "autoscaler: ClusterUnhealthy: Cluster is unhealthy";
+    assert!(events.iter().any(|event| event == unhealthy), "{events:?}");
+    for node in 0..5 {
+        world.change_node(&format!("b-{node}"), |facts| facts.ready = true);
+    }
+    let healthy = now;
+    let calls = run(&mut world, &mut now, healthy + 10 * MINUTE);
+    assert!(
+        !calls.iter().any(|call| call.starts_with("delete")),
+        "{calls:?}"
+    );
+    let calls = run(&mut world, &mut now, healthy + 12 * MINUTE);
+    assert!(
+        calls.iter().any(|call| call == "delete a: a-2"),
+        "{calls:?}"
+    );
 }

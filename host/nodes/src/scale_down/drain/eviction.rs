@@ -27,6 +27,15 @@ pub(crate) struct Eviction {
     pub(crate) grace_s: i64,
 }
 
+impl Eviction {
+    /// Time from the eviction until the pod must be gone, in milliseconds. A pod may set any
+    /// grace.
+    fn time_ms(&self) -> i64 {
+        let grace = self.grace_s.saturating_mul(1000);
+        grace.saturating_add(HEADROOM_MS)
+    }
+}
+
 /// A pod to evict, and how far that is.
 #[derive(Clone, Debug)]
 pub(crate) struct PodEviction {
@@ -139,9 +148,7 @@ impl PodEviction {
                 let name = self.name();
                 Err(format!("pod {name} could not be evicted: {why}"))
             }
-            EvictionState::Accepted(at)
-                if now.since(*at) >= self.eviction.grace_s * 1000 + HEADROOM_MS =>
-            {
+            EvictionState::Accepted(at) if now.since(*at) >= self.eviction.time_ms() => {
                 let (name, grace) = (self.name(), self.eviction.grace_s);
                 Err(format!(
                     "pod {name} was evicted and has not ended within its grace of {grace} s"
@@ -217,7 +224,7 @@ impl Drain {
                 let end = end.map(|(first, _)| first.plus(options.max_pod_eviction_time_ms));
                 Some(end.map_or(*next, |end| end.min(*next)))
             }
-            EvictionState::Accepted(at) => Some(at.plus(pod.eviction.grace_s * 1000 + HEADROOM_MS)),
+            EvictionState::Accepted(at) => Some(at.plus(pod.eviction.time_ms())),
             EvictionState::Gone => None,
         };
         let range = self.range();

@@ -44,14 +44,23 @@ pub(super) struct PodBatches<'a> {
     pub(super) wishes: &'a Wishes,
     pub(super) hasher: DefaultHashBuilder,
     pub(super) nodes: &'a [UnknownNode<'a>],
+    /// Priority below which pods are expendable: they go with their node, as in Cluster
+    /// Autoscaler, and count as if they were not there.
+    pub(super) cutoff: i32,
 }
 
 impl<'a> PodBatches<'a> {
+    /// Returns the pods of a node that count.
+    fn pods_on(&self, node: &Candidate) -> impl Iterator<Item = PodView<'a>> {
+        let pods = self.state.pods_on(&node.name);
+        pods.filter(|pod| pod.priority >= self.cutoff)
+    }
+
     /// Calls `take` with each batch, in order. Makes the batches in a second thread if there
     /// are several.
     pub(super) fn for_each(&self, mut take: impl FnMut(PodBatch<'a>)) {
         let nodes = self.nodes.iter();
-        let pods = nodes.map(|unknown| self.state.pods_on(&unknown.node.name).count());
+        let pods = nodes.map(|unknown| self.pods_on(unknown.node).count());
         let pods = pods.sum();
         if pods <= MAX_PODS {
             return self.make(pods, take);
@@ -87,7 +96,7 @@ impl<'a> PodBatches<'a> {
         for unknown in self.nodes {
             let UnknownNode { node, key, known } = unknown;
             batch.nodes.start(node, key.clone());
-            for pod in by_name.sort(self.state.pods_on(&node.name)) {
+            for pod in by_name.sort(self.pods_on(node)) {
                 let row = rows.row(pod);
                 let texts = self.wishes.texts_of_pod(self.state, pod);
                 let fingerprint = Fingerprint::of(&self.hasher, &row, &texts);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::PodAction;
 use super::kept::KeptNode;
 use super::rows::{PodRow, row_of, time};
-use crate::gpu::{gpus, has_gpu_label};
+use crate::gpu::{gpus, has_gpus};
 use crate::record::PodNames;
 use crate::scale_down::candidates::{Candidate, is_disabled};
 use crate::scale_down::plan::ScaleDownContext;
@@ -284,7 +284,7 @@ impl<'a> NodeTable<'a> {
             (count == 0, node_state::EMPTY),
             (is_disabled(&node.annotations), node_state::DISABLED),
             (
-                has_gpu_label(&node.object, self.context.options),
+                has_gpus(&node.object, self.context.options),
                 node_state::GPU,
             ),
         ];
