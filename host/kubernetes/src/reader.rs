@@ -22,7 +22,7 @@ use crate::cache::{Caches, TargetKey};
 use crate::fair_reads::{FairReads, ReadLimits};
 use crate::request::CONCURRENCY;
 use crate::scale::{Scales, unavailable};
-use crate::selectors::{Others, Selectors};
+use crate::selectors::{MatchedGroups, Others, Selectors};
 
 /// Limits of reading the targets of a tick. An API of an aggregated server, whose kinds a
 /// spec may name, can hang; the namespaces share the places all the same.
@@ -173,12 +173,14 @@ impl<M: MetricsSource> KubernetesReader<M> {
         targets: &[Target],
         parsed: &[ParsedSelector],
     ) -> Vec<Result<Arc<[Pod]>, ObservationError>> {
+        let mut matched = MatchedGroups::default();
         let selected = questions.iter().zip(targets).zip(parsed);
         selected
             .map(
                 |((question, target), parsed)| match (parsed, &target.scale) {
                     (Ok(Some(selector)), Ok(scale)) => {
-                        self.select(selectors, &question.autoscaler, scale, selector)
+                        let autoscaler = &question.autoscaler;
+                        self.select(selectors, &mut matched, autoscaler, scale, selector)
                     }
                     (Err(error), _) => Err(error.clone()),
                     _ => Ok(Arc::new([]) as Arc<[Pod]>),
@@ -187,9 +189,10 @@ impl<M: MetricsSource> KubernetesReader<M> {
             .collect()
     }
 
-    fn select(
+    fn select<'a>(
         &self,
-        selectors: &Selectors,
+        selectors: &'a Selectors,
+        matched: &mut MatchedGroups<'a>,
         autoscaler: &Autoscaler,
         scale: &Scale,
         selector: &Selector,
@@ -197,7 +200,8 @@ impl<M: MetricsSource> KubernetesReader<M> {
         let key = &autoscaler.key;
         let mut pods = self.caches.pods();
         if autoscaler.spec.mode == Mode::Active {
-            let others = selectors.others(key, &pods.label_sets(&key.namespace, selector));
+            let label_sets = pods.label_sets(&key.namespace, selector);
+            let others = selectors.others(key, &label_sets, matched);
             if others.count > 0 {
                 return Err(ambiguous(key, &scale.selector, &others));
             }
@@ -303,7 +307,9 @@ fn selector(selectors: &mut Selectors, autoscaler: &Autoscaler, target: &Target)
     if scale.selector.is_empty() {
         return Ok(None);
     }
-    let parsed = selectors.set(&autoscaler.key, &scale.selector, autoscaler.spec.mode);
+    let spec = &autoscaler.spec;
+    let is_off = scale.spec_replicas == 0 && spec.min_replicas != Some(0);
+    let parsed = selectors.set(&autoscaler.key, &scale.selector, spec.mode, is_off);
     let parsed = parsed.map_err(|error| ObservationError {
         class: "invalidSelector",
         message: format!(

@@ -26,6 +26,7 @@ struct Entry {
     text: Arc<str>,
     selector: Arc<Selector>,
     mode: Mode,
+    is_off: bool,
 }
 
 /// Autoscalers with one selector in one namespace.
@@ -39,6 +40,7 @@ struct Group {
 pub(crate) struct Others<'a> {
     /// The first of them, at most [`MAX_FIRST`], ordered.
     pub(crate) first: BTreeSet<&'a ObjectKey>,
+    /// The number of those with the first [`MAX_GROUPS`] selectors that were found.
     pub(crate) count: usize,
 }
 
@@ -46,9 +48,48 @@ pub(crate) struct Others<'a> {
 /// selector would cost the square of their number at each sync.
 const MAX_FIRST: usize = 16;
 
+/// Number of selectors that match an autoscaler's pods after which no more are searched for.
+const MAX_GROUPS: usize = MAX_FIRST + 1;
+
+/// Which groups match the label sets of pods: found once for all autoscalers of a sync, since
+/// every autoscaler may select every pod.
+#[derive(Default)]
+pub(crate) struct MatchedGroups<'a> {
+    /// By namespace, and by the address of a label set, which is kept so that no other one
+    /// gets that address.
+    by_labels: HashMap<(Arc<str>, usize), OfLabels<'a>>,
+}
+
+/// A label set, and groups that match it.
+struct OfLabels<'a> {
+    _labels: Arc<Labels>,
+    groups: Vec<&'a GroupKey>,
+}
+
+impl<'a> MatchedGroups<'a> {
+    /// Returns groups of a namespace that match a label set, at most [`MAX_GROUPS`].
+    fn of(
+        &mut self,
+        selectors: &'a Selectors,
+        namespace: &Arc<str>,
+        labels: &Arc<Labels>,
+    ) -> &[&'a GroupKey] {
+        let place = (Arc::clone(namespace), Arc::as_ptr(labels).addr());
+        let of_labels = self.by_labels.entry(place).or_insert_with(|| OfLabels {
+            _labels: Arc::clone(labels),
+            groups: selectors
+                .matching(namespace, labels)
+                .take(MAX_GROUPS)
+                .collect(),
+        });
+        &of_labels.groups
+    }
+}
+
 impl Selectors {
     /// Sets the selector and mode of an autoscaler and returns the parsed selector. It
-    /// is only parsed if the text has changed.
+    /// is only parsed if the text has changed. A target that `is_off` has no pods that
+    /// others could select.
     ///
     /// # Errors
     /// If the text is not a selector. The autoscaler then has none.
@@ -57,26 +98,27 @@ impl Selectors {
         key: &ObjectKey,
         text: &Arc<str>,
         mode: Mode,
+        is_off: bool,
     ) -> Result<Arc<Selector>, InvalidSelector> {
         let known = self.by_key.get(key).filter(|known| known.text == *text);
-        let selector = known.map(|known| (Arc::clone(&known.selector), known.mode));
-        if let Some((selector, known)) = &selector
-            && *known == mode
-        {
-            return Ok(Arc::clone(selector));
+        let same = known.filter(|known| (known.mode, known.is_off) == (mode, is_off));
+        if let Some(known) = same {
+            return Ok(Arc::clone(&known.selector));
         }
-        self.remove(key);
-        let selector = match selector {
-            Some((selector, _)) => selector,
-            None => Arc::new(Selector::parse(text)?),
+        let selector = match known {
+            Some(known) => Ok(Arc::clone(&known.selector)),
+            None => Selector::parse(text).map(Arc::new),
         };
-        if mode == Mode::Active {
+        self.remove(key);
+        let selector = selector?;
+        if mode == Mode::Active && !is_off {
             self.add(key, text, &selector);
         }
         let known = Entry {
             text: Arc::clone(text),
             selector: Arc::clone(&selector),
             mode,
+            is_off,
         };
         self.by_key.insert(key.clone(), known);
         Ok(selector)
@@ -95,17 +137,17 @@ impl Selectors {
 
     /// Returns the autoscalers other than `key` whose selector matches the labels of
     /// any of `key`'s pods.
-    pub(crate) fn others(&self, key: &ObjectKey, pods: &[Arc<Labels>]) -> Others<'_> {
+    pub(crate) fn others<'a>(
+        &'a self,
+        key: &ObjectKey,
+        pods: &[Arc<Labels>],
+        matched: &mut MatchedGroups<'a>,
+    ) -> Others<'a> {
         let mut matching = BTreeSet::new();
         for labels in pods {
-            let of_pods = labels.iter().map(|(key, value)| (&**key, &**value));
-            for (label, value) in of_pods.chain([("", "")]) {
-                let label = (key.namespace.clone(), label.to_owned(), value.to_owned());
-                for group in self.by_label.get(&label).into_iter().flatten() {
-                    if !matching.contains(group) && self.selects(group, labels) {
-                        matching.insert(group);
-                    }
-                }
+            matching.extend(matched.of(self, &key.namespace, labels));
+            if matching.len() > MAX_GROUPS {
+                break;
             }
         }
         let mut others = Others::default();
@@ -118,6 +160,20 @@ impl Selectors {
             }
         }
         others
+    }
+
+    /// Returns the groups of a namespace whose selector matches a label set.
+    fn matching<'a>(
+        &'a self,
+        namespace: &Arc<str>,
+        labels: &Labels,
+    ) -> impl Iterator<Item = &'a GroupKey> {
+        let of_pods = labels.iter().map(|(key, value)| (&**key, &**value));
+        let groups = of_pods.chain([("", "")]).flat_map(|(label, value)| {
+            let label = (Arc::clone(namespace), label.to_owned(), value.to_owned());
+            self.by_label.get(&label).into_iter().flatten()
+        });
+        groups.filter(|group| self.selects(group, labels))
     }
 
     fn selects(&self, group: &GroupKey, labels: &Labels) -> bool {
@@ -189,7 +245,7 @@ mod tests {
     use flyball_replicas::selector::InvalidSelector;
     use flyball_replicas::spec::Mode;
 
-    use super::{MAX_FIRST, Selectors};
+    use super::{MAX_FIRST, MatchedGroups, Selectors};
 
     fn key(name: &str) -> ObjectKey {
         ObjectKey {
@@ -204,15 +260,26 @@ mod tests {
         let mut selectors = Selectors::default();
         let text = Arc::from("app=web");
         for number in 0..400 {
-            selectors.set(&key(&format!("web-{number:03}")), &text, Mode::Active)?;
+            selectors.set(
+                &key(&format!("web-{number:03}")),
+                &text,
+                Mode::Active,
+                false,
+            )?;
         }
-        selectors.set(&key("other"), &"app in (api,web),!old".into(), Mode::Active)?;
-        selectors.set(&key("looks"), &text, Mode::Observe)?;
-        selectors.set(&key("far"), &"app=db".into(), Mode::Active)?;
+        selectors.set(
+            &key("other"),
+            &"app in (api,web),!old".into(),
+            Mode::Active,
+            false,
+        )?;
+        selectors.set(&key("looks"), &text, Mode::Observe, false)?;
+        selectors.set(&key("far"), &"app=db".into(), Mode::Active, false)?;
+        selectors.set(&key("off"), &text, Mode::Active, true)?;
         let pods: Arc<Labels> = Arc::new([("app".into(), "web".into())].into_iter().collect());
         let pods = [Arc::clone(&pods), pods];
         let first = key("web-000");
-        let others = selectors.others(&first, &pods);
+        let others = selectors.others(&first, &pods, &mut MatchedGroups::default());
         assert_eq!((others.count, others.first.len()), (400, MAX_FIRST));
         let names: Vec<&str> = others.first.iter().map(|key| &*key.name).collect();
         assert_eq!(names[..2], ["other", "web-001"]);
@@ -221,10 +288,38 @@ mod tests {
         selectors.retain(|known| {
             (known.name != first.name && known.name.len() == 7).then_some(Mode::Active)
         });
-        assert_eq!(selectors.others(&first, &pods).count, 399);
+        let count = |selectors: &Selectors| {
+            let others = selectors.others(&first, &pods, &mut MatchedGroups::default());
+            others.count
+        };
+        assert_eq!(count(&selectors), 399);
         selectors.retain(|_| None);
-        assert_eq!(selectors.others(&first, &pods).count, 0);
+        assert_eq!(count(&selectors), 0);
         assert!(selectors.by_label.is_empty() && selectors.groups.is_empty());
+        Ok(())
+    }
+
+    /// Each of many selectors matches each of many pods. Tested one by one for each
+    /// autoscaler, these would be 27,000 million matches.
+    #[test]
+    fn many_different_selectors_that_match_all_pods_are_found_at_once()
+    -> Result<(), InvalidSelector> {
+        let mut selectors = Selectors::default();
+        for number in 0..3000 {
+            let name = format!("web-{number:04}");
+            selectors.set(&key(&name), &format!("!{name}").into(), Mode::Active, false)?;
+        }
+        let pods: Vec<Arc<Labels>> = (0..3000)
+            .map(|number| {
+                let label = (format!("pod-{number:04}").into(), "".into());
+                Arc::new([label].into_iter().collect())
+            })
+            .collect();
+        let mut matched = MatchedGroups::default();
+        for number in 0..3000 {
+            let others = selectors.others(&key(&format!("web-{number:04}")), &pods, &mut matched);
+            assert!(others.count >= MAX_FIRST, "{number}: {}", others.count);
+        }
         Ok(())
     }
 }
