@@ -1,6 +1,6 @@
 //! `status.currentMetrics` in the form of autoscaling/v2.
 
-use flyball_decision::quantity::Milli;
+use flyball_decision::quantity::{Milli, Quantity, Suffixes};
 use flyball_replicas::spec::{CrossVersionObjectReference, MetricIdentifier, MetricSpec};
 use flyball_replicas::status::MetricStatus;
 use schemars::JsonSchema;
@@ -75,10 +75,10 @@ struct CurrentValue {
     average_utilization: Option<i64>,
     /// Average over the pods.
     #[serde(skip_serializing_if = "Option::is_none")]
-    average_value: Option<Milli>,
+    average_value: Option<Quantity>,
     /// The value itself.
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<Milli>,
+    value: Option<Quantity>,
 }
 
 /// Converts statuses into the API's form, at the index of the spec's metrics.
@@ -103,10 +103,22 @@ fn identifier(spec: Option<&MetricSpec>, status: &MetricStatus) -> MetricIdentif
 impl CurrentMetric {
     /// Converts a status. `spec` is the metric at its index in the spec, if there is one.
     fn new(spec: Option<&MetricSpec>, status: &MetricStatus) -> Self {
+        let suffixes = match status.source.as_str() {
+            "Resource" | "ContainerResource" => Suffixes::of_resource(&status.name),
+            _ => Suffixes::Decimal,
+        };
+        // Read back, it must be the same, and binary suffixes have no fractions.
+        let quantity = |milli: i64| Quantity {
+            milli: Milli(milli),
+            suffixes: match milli % 1000 {
+                0 => suffixes,
+                _ => Suffixes::Decimal,
+            },
+        };
         let current = CurrentValue {
             average_utilization: status.utilization,
-            average_value: status.average.map(Milli),
-            value: status.value.map(Milli),
+            average_value: status.average.map(quantity),
+            value: status.value.map(quantity),
         };
         let mut metric = Self {
             kind: status.source.clone(),
@@ -189,8 +201,8 @@ impl CurrentMetric {
             name: name.to_owned(),
             container: container.to_owned(),
             utilization: current.average_utilization,
-            average: current.average_value.map(|Milli(milli)| milli),
-            value: current.value.map(|Milli(milli)| milli),
+            average: current.average_value.map(|value| value.milli.0),
+            value: current.value.map(|value| value.milli.0),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The text under TARGETS, such as `cpu: 80%/50%`, in the form of `kubectl get hpa`.
 
-use flyball_decision::quantity::Milli;
+use flyball_decision::quantity::{Milli, Quantity, Suffixes};
 use flyball_replicas::spec::{
     ContainerResourceMetric, ExternalMetric, MetricSpec, MetricTarget, ObjectMetric, ResourceMetric,
 };
@@ -27,21 +27,21 @@ fn metric_text(spec: &MetricSpec, status: &MetricStatus) -> String {
     match spec {
         MetricSpec::Resource(ResourceMetric { name, target })
         | MetricSpec::ContainerResource(ContainerResourceMetric { name, target, .. }) => {
-            format!("{name}: {}", resource_text(target, status))
+            format!("{name}: {}", resource_text(name, target, status))
         }
-        MetricSpec::Pods(pods) => value_text(status.average, pods.target.average_value),
+        MetricSpec::Pods(pods) => value_text("", status.average, pods.target.average_value),
         MetricSpec::Object(ObjectMetric { target, .. })
         | MetricSpec::External(ExternalMetric { target, .. }) => match target.average_value {
-            Some(average) => format!("{} (avg)", value_text(status.average, Some(average))),
-            None => value_text(status.value, target.value),
+            Some(average) => format!("{} (avg)", value_text("", status.average, Some(average))),
+            None => value_text("", status.value, target.value),
         },
         MetricSpec::Invalid(_) => "<unknown type>".to_owned(),
     }
 }
 
-fn resource_text(target: &MetricTarget, status: &MetricStatus) -> String {
+fn resource_text(name: &str, target: &MetricTarget, status: &MetricStatus) -> String {
     if target.average_value.is_some() {
-        return value_text(status.average, target.average_value);
+        return value_text(name, status.average, target.average_value);
     }
     let percent = |percent| format!("{percent}%");
     let current = status
@@ -54,9 +54,16 @@ fn resource_text(target: &MetricTarget, status: &MetricStatus) -> String {
     )
 }
 
-fn value_text(current: Option<i64>, target: Option<Milli>) -> String {
-    let text = |value: Option<Milli>| value.map_or_else(|| UNKNOWN.to_owned(), |v| v.to_string());
-    format!("{}/{}", text(current.map(Milli)), text(target))
+/// Returns a value and its target. `resource` is empty if it is not of a resource.
+fn value_text(resource: &str, current: Option<i64>, target: Option<Quantity>) -> String {
+    let text = |value: Option<Quantity>| {
+        value.map_or_else(|| UNKNOWN.to_owned(), |value| value.to_string())
+    };
+    let current = current.map(|milli| Quantity {
+        milli: Milli(milli),
+        suffixes: Suffixes::of_resource(resource),
+    });
+    format!("{}/{}", text(current), text(target))
 }
 
 const UNKNOWN: &str = "<unknown>";

@@ -104,3 +104,41 @@ fn before_the_first_decision_values_are_unknown() {
     let object = StatusObject::new(&AutoscalerStatus::default(), &spec);
     assert_eq!(object.targets, "cpu: <unknown>/80%");
 }
+
+#[test]
+fn quantities_are_written_as_in_kubectl_get_hpa() {
+    let mut spec = spec();
+    spec.metrics = serde_json::from_value(json!([
+        { "type": "Resource", "resource": {
+            "name": "memory", "target": { "type": "AverageValue", "averageValue": "100Mi" } } },
+        { "type": "Pods", "pods": {
+            "metric": { "name": "rps" },
+            "target": { "type": "AverageValue", "averageValue": "1k" } } },
+    ]))
+    .unwrap();
+    let mut status = status();
+    let metric = |source: &str, name: &str, average| MetricStatus {
+        source: source.into(),
+        name: name.into(),
+        average: Some(average),
+        ..MetricStatus::default()
+    };
+    let mebibyte = 1000 << 20;
+    status.current_metrics = vec![
+        metric("Resource", "memory", 50 * mebibyte),
+        metric("Pods", "rps", 2_000_000),
+    ];
+    let object = StatusObject::new(&status, &spec);
+    assert_eq!(object.targets, "memory: 50Mi/100Mi, 2k/1k");
+    let value = serde_json::to_value(&object).unwrap();
+    let memory = &value["currentMetrics"][0]["resource"]["current"];
+    assert_eq!(memory["averageValue"], "50Mi");
+
+    // A fraction of a byte is kept, but not shown.
+    status.current_metrics[0].average = Some(50 * mebibyte + 1);
+    let object = StatusObject::new(&status, &spec);
+    assert_eq!(object.targets, "memory: 52428801/100Mi, 2k/1k");
+    let value = serde_json::to_value(object).unwrap();
+    let read: StatusObject = serde_json::from_value(value).unwrap();
+    assert_eq!(read.to_core(), status);
+}

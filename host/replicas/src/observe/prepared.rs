@@ -11,7 +11,7 @@ use crate::spec::{
     ScalingRules,
 };
 use flyball_decision::ask::Named;
-use flyball_decision::quantity::{Milli, QuantityText, approximate_f64};
+use flyball_decision::quantity::{QuantityText, approximate_f64};
 use flyball_decision::replica::{MetricInput, Target};
 use flyball_decision::text;
 
@@ -205,8 +205,8 @@ fn metric(spec: &MetricSpec, selector: &MetricSelector) -> MetricInput {
 
 fn set_target(metric: &mut MetricInput, target: &MetricTarget) {
     metric.target_type.clone_from(&target.kind);
-    metric.target_value = target.value.map(|Milli(milli)| milli);
-    metric.target_average_value = target.average_value.map(|Milli(milli)| milli);
+    metric.target_value = target.value.map(|value| value.milli.0);
+    metric.target_average_value = target.average_value.map(|value| value.milli.0);
     metric.target_average_utilization = target.average_utilization;
 }
 

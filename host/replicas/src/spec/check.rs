@@ -88,8 +88,8 @@ fn target(target: &MetricTarget, kinds: &[&str]) -> Result<(), SpecFault> {
     one_of(&target.kind, kinds, "type")?;
     let values = [
         target.average_utilization.map(i64::from),
-        target.value.map(|value| value.0),
-        target.average_value.map(|value| value.0),
+        target.value.map(|value| value.milli.0),
+        target.average_value.map(|value| value.milli.0),
     ];
     for ((kind, field), value) in limits::TARGETS.into_iter().zip(values) {
         let consistent = value.is_some() == (target.kind == kind) || !kinds.contains(&kind);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::CrossVersionObjectReference;
-use flyball_decision::quantity::Milli;
+use flyball_decision::quantity::Quantity;
 
 /// One metric: `type` says which of the other fields is set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,10 +228,10 @@ pub struct MetricTarget {
     pub kind: String,
     /// For the metric as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<Milli>,
+    pub value: Option<Quantity>,
     /// For each pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub average_value: Option<Milli>,
+    pub average_value: Option<Quantity>,
     /// In percent of the pods' request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average_utilization: Option<i32>,

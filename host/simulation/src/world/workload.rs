@@ -418,7 +418,7 @@ fn target_cpu(spec: &AutoscalerSpec, request: f64) -> Option<f64> {
     })?;
     match (target.average_utilization, target.average_value) {
         (Some(percent), _) => Some(f64::from(percent) / 100.0 * request),
-        (None, Some(value)) => Some(value.0 as f64 / 1000.0),
+        (None, Some(value)) => Some(value.milli.0 as f64 / 1000.0),
         (None, None) => None,
     }
 }
