@@ -1,6 +1,7 @@
 //! Carries out the core's intents while this process is leader. The replica half writes
 //! to the cluster only here.
 
+use flyball_decision::event::Event;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 use flyball_replicas::ports::{Autoscaler, Report, ScaleIntent, Writer};
@@ -67,7 +68,7 @@ impl KubernetesWriter {
         let Report {
             autoscaler,
             status,
-            events,
+            mut events,
         } = report;
         let ObjectKey { namespace, name } = &autoscaler.key;
         if let Some(status) = &status
@@ -75,6 +76,11 @@ impl KubernetesWriter {
         {
             let problem = error.message();
             tracing::warn!(%namespace, %name, %problem, "the status was not written");
+            events.push(Event {
+                warning: true,
+                reason: "FailedUpdateStatus".to_owned(),
+                message: problem.to_owned(),
+            });
         }
         let about = resource::object_reference(namespace, name, &autoscaler.uid);
         for event in &events {

@@ -80,6 +80,7 @@ fn as_deployed_it_scales_shows_only_probes_and_tells_of_writes_that_are_refused(
         ("problem", "forbidden"),
     ];
     daemon.wait_for("the log to tell", |daemon| daemon.logged(&expected));
+    test_cluster.wait_for_event("web", "FailedUpdateStatus", "forbidden");
     assert_eq!(test_cluster.field("ra/web", ".status.desiredReplicas"), "6");
     rights.restore();
     let desired = || test_cluster.field("ra/web", ".status.desiredReplicas") == "9";
