@@ -37,6 +37,10 @@ pub enum KindError {
     Unavailable(String),
 }
 
+/// Maximum number of kinds in a cache. Specs may name a kind by versions that do not exist,
+/// which are kinds of their own here.
+const MAX_KNOWN: usize = 1024;
+
 /// A cache of the kinds of a cluster. A kind is requested once; a kind that was not
 /// found is requested again each time. Clones share the cache.
 #[derive(Clone)]
@@ -87,7 +91,11 @@ impl Kinds {
             return Ok(known);
         }
         let found = self.discover(api_version, kind).await?;
-        self.known().insert(key, found.clone());
+        let mut known = self.known();
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(key, found.clone());
         Ok(found)
     }
 

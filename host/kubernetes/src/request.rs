@@ -97,7 +97,11 @@ pub(crate) async fn send<T: DeserializeOwned>(
 ) -> Result<T, RequestError> {
     let request = request.map_err(|error| RequestError::Other(error.to_string()))?;
     let text = answer(body(client, request)).await??;
-    let unreadable = |error| RequestError::Other(format!("the answer can't be read: {error}"));
+    // The error may quote the answer.
+    let unreadable = |error| {
+        let problem = format!("the answer can't be read: {error}");
+        RequestError::Other(text::message(problem))
+    };
     serde_json::from_slice(&text).map_err(unreadable)
 }
 

@@ -12,6 +12,7 @@ mod resource;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flyball_decision::text;
 use flyball_kubernetes::{FairReads, Kinds, ReadLimits, Unread};
 use flyball_replicas::ports::{MetricAnswer, MetricQuestion, MetricsSource, ObservationError};
 use flyball_replicas::spec::{MetricSpec, ObjectMetric};
@@ -156,11 +157,12 @@ fn late(unread: &Unread) -> ObservationError {
     unavailable(unread.to_string())
 }
 
-/// Returns the error for a metric that is unavailable.
+/// Returns the error for a metric that is unavailable. Its message is shortened: it may
+/// quote an answer.
 pub(crate) fn unavailable(message: impl Into<String>) -> ObservationError {
     ObservationError {
         class: "metricsUnavailable",
-        message: message.into(),
+        message: text::message(message),
     }
 }
 

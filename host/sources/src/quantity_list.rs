@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_decision::quantity::Milli;
+use flyball_decision::text;
 use flyball_replicas::ports::{MetricAnswer, ObservationError, PodSample};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::resource::Rfc3339;
 use crate::unavailable;
@@ -31,21 +33,38 @@ struct Item {
     value: Result<Value, String>,
 }
 
+/// The object that a value is about, if it has one that can be read.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Described {
+    described_object: Named,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Named {
+    name: Arc<str>,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Value {
     timestamp: Rfc3339,
+    /// In `custom.metrics.k8s.io/v1beta1` it is called `window`.
+    #[serde(alias = "window")]
     window_seconds: Option<i64>,
     value: Milli,
 }
 
 impl<'de> Deserialize<'de> for Item {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        let name = value["describedObject"]["name"].as_str();
+        // As text, which takes less memory than what it may have besides.
+        let item = Box::<RawValue>::deserialize(deserializer)?;
+        let Described { described_object } = serde_json::from_str(item.get()).unwrap_or_default();
+        let value = serde_json::from_str(item.get());
         Ok(Self {
-            object: name.unwrap_or_default().into(),
-            value: Value::deserialize(value).map_err(|error| error.to_string()),
+            object: described_object.name,
+            value: value.map_err(|error| text::message(error.to_string())),
         })
     }
 }
@@ -94,16 +113,19 @@ pub fn pod_samples(list: ValueList) -> Result<MetricAnswer, ObservationError> {
 /// Returns the value of an `Object` metric.
 ///
 /// # Errors
-/// If there is no value, or it can't be read.
+/// If there is not one value, or it can't be read.
 pub fn object_value(list: &ValueList) -> Result<MetricAnswer, ObservationError> {
-    match list.items.first() {
-        Some(Item { object, value }) => match value {
+    match &*list.items {
+        [Item { object, value }] => match value {
             Ok(value) => Ok(MetricAnswer::Values(vec![value.value.0])),
             Err(problem) => Err(unavailable(format!(
                 "the metrics of object {object:?} can't be read: {problem}"
             ))),
         },
-        None => Err(unavailable("no metrics returned from custom metrics API")),
+        items => Err(unavailable(format!(
+            "the custom metrics API server returned {} results when we asked for exactly one",
+            items.len()
+        ))),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_decision::quantity::Milli;
+use flyball_decision::text;
 use flyball_decision::time::{Timestamp, parse_go_duration};
 use flyball_kubernetes::request::get;
 use flyball_replicas::labels::{LabelIndex, Labels};
@@ -12,6 +13,7 @@ use flyball_replicas::selector::Selector;
 use kube::Client;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::unavailable;
 
@@ -27,6 +29,11 @@ struct PodMetrics {
     metadata: Metadata,
     /// Usage of the pod, or why it can't be read.
     usage: Result<PodUsage, String>,
+}
+
+#[derive(Deserialize)]
+struct Identified {
+    metadata: Metadata,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -56,10 +63,14 @@ pub(crate) struct PodUsage {
 
 impl<'de> Deserialize<'de> for PodMetrics {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        let metadata = Metadata::deserialize(&value["metadata"]).map_err(D::Error::custom)?;
-        let usage = PodUsage::deserialize(value).map_err(|error| error.to_string());
-        Ok(Self { metadata, usage })
+        // As text, which takes less memory than what it may have besides.
+        let item = Box::<RawValue>::deserialize(deserializer)?;
+        let Identified { metadata } = serde_json::from_str(item.get()).map_err(D::Error::custom)?;
+        let usage = serde_json::from_str(item.get());
+        Ok(Self {
+            metadata,
+            usage: usage.map_err(|error| text::message(error.to_string())),
+        })
     }
 }
 

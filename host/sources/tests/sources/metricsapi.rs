@@ -1,4 +1,5 @@
 //! Responses of the three metrics APIs give the same numbers as Kubernetes' own client.
+use flyball_decision::text::MESSAGE_BYTES;
 use flyball_replicas::ports::{MetricAnswer, ObservationError};
 use flyball_sources::{PodMetricsList, external_values, object_value, pod_samples};
 use flyball_test_support::vectors;
@@ -76,6 +77,13 @@ fn a_custom_value_that_cannot_be_read_is_missing_and_a_series_fails_its_sum() {
         none.starts_with("the metrics of pod \"web-0\" can't be read: \"1x\" is not a quantity"),
         "{none}"
     );
+    let objects = message(object_value(&list(&[json!("1"), json!("2")])));
+    assert_eq!(
+        objects,
+        "the custom metrics API server returned 2 results when we asked for exactly one"
+    );
+    let long = message(object_value(&list(&[json!("x".repeat(100_000))])));
+    assert!(long.len() <= MESSAGE_BYTES, "{}", long.len());
     let object = message(object_value(&list(&[json!("1x")])));
     assert!(
         object.starts_with("the metrics of object \"web-0\" can't be read: \"1x\""),
@@ -86,6 +94,26 @@ fn a_custom_value_that_cannot_be_read_is_missing_and_a_series_fails_its_sum() {
         external.starts_with("series 1 can't be read: \"1x\""),
         "{external}"
     );
+}
+
+/// `custom.metrics.k8s.io/v1beta1` has another name for it.
+#[test]
+fn a_custom_metric_has_the_window_of_its_version_of_the_api() {
+    for (field, window_ms) in [
+        ("window", 300_000),
+        ("windowSeconds", 300_000),
+        ("none", 60_000),
+    ] {
+        let mut item = json!({
+            "describedObject": { "kind": "Pod", "name": "web-1" },
+            "timestamp": "2025-11-24T16:00:00Z",
+            "value": "7",
+        });
+        item[field] = json!(300);
+        let list = serde_json::from_value(json!({ "items": [item] })).unwrap();
+        let expected = json!([["web-1", 7000, 1_764_000_000_000_i64, window_ms]]);
+        assert_eq!(found(&pod_samples(list)), expected, "{field}");
+    }
 }
 
 /// Returns the cpu samples of a response of metrics-server, for pods with this usage.
