@@ -177,13 +177,12 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             let Some(observation) = &mut due.observation else {
                 continue;
             };
+            // Replicas that can't be read count for nobody: the target may be gone.
             let ready = match due.autoscaler.spec.mode {
-                Mode::Active => observation.ready_replicas(),
-                Mode::Observe => Some(0),
+                Mode::Active => observation.ready_replicas().unwrap_or(0),
+                Mode::Observe => 0,
             };
-            if let Some(ready) = ready {
-                self.schedule.set_ready(due.slot, ready);
-            }
+            self.schedule.set_ready(due.slot, ready);
             if let Some(entry) = self.schedule.entry(due.slot) {
                 take_in(entry, now, observation, &due.wants);
             }

@@ -187,7 +187,8 @@ impl Schedule {
                 return false;
             }
             let prepared = Prepared::new(seen, options).gated(options);
-            if prepared.target != entry.prepared.target {
+            let other_target = prepared.target != entry.prepared.target;
+            if other_target {
                 // What was remembered of another target does not apply to this one.
                 entry.memory = ObjectMemory::default();
                 store.forget(&seen.uid);
@@ -197,6 +198,9 @@ impl Schedule {
             entry.columns = Columns::new(&entry.prepared);
             entry.generation = seen.generation;
             entry.due = now;
+            if other_target && let Some(slot) = self.slots.get(&seen.uid) {
+                self.set_ready(*slot, 0);
+            }
             return true;
         }
         let prepared = Prepared::new(seen, options).gated(options);

@@ -2,10 +2,11 @@
 //! everything.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flyball_decision::replay::{Replay, replay};
 use flyball_replicas::pods::{Phase, Pod, Ready};
-use flyball_replicas::ports::{Observation, Question};
+use flyball_replicas::ports::{Observation, ObservationError, Question};
 use flyball_replicas::record::DecisionRecord;
 use serde_json::{Value, json};
 
@@ -17,33 +18,39 @@ const OBJECTS: i32 = 40;
 /// A world in which all replicas are ready, but for the target `vast`, of which five are.
 fn ready(policies: [crate::world::Policy; 1]) -> World {
     let mut world = World::new(policies);
-    world.observe(|question: &Question, observation: &mut Observation| {
-        let replicas = observation.scale.as_ref().unwrap().spec_replicas;
-        let ready = match &*question.autoscaler.key.name {
-            "vast" => replicas.min(5),
-            _ => replicas,
-        };
-        let pod = |row| Pod {
-            name: format!("{}-{row}", question.autoscaler.key.name).into(),
-            phase: Phase::Running,
-            ready: Some((Ready::True, None)),
-            ..Pod::default()
-        };
-        observation.pods = Ok((0..ready).map(pod).collect::<Arc<[Pod]>>());
-    });
+    world.observe(observe_ready);
     world
+}
+
+fn observe_ready(question: &Question, observation: &mut Observation) {
+    let replicas = observation.scale.as_ref().unwrap().spec_replicas;
+    let ready = match &*question.autoscaler.key.name {
+        "vast" => replicas.min(5),
+        _ => replicas,
+    };
+    let pod = |row| Pod {
+        name: format!("{}-{row}", question.autoscaler.key.name).into(),
+        phase: Phase::Running,
+        ready: Some((Ready::True, None)),
+        ..Pod::default()
+    };
+    observation.pods = Ok((0..ready).map(pod).collect::<Arc<[Pod]>>());
 }
 
 /// Forty targets of ten replicas each, for which the policy asks for one.
 fn idle(change: impl FnOnce(&mut flyball_replicas::options::ReplicaOptions)) -> World {
     let mut world = ready([policy("hpa", |_, _| Ok(to(1)))]);
     world.options(change);
+    add_targets(&mut world);
+    world
+}
+
+fn add_targets(world: &mut World) {
     for row in 0..OBJECTS {
         let name = format!("web-{row:02}");
         world.add(&name, at_once());
         world.set_replicas(&name, 10);
     }
-    world
 }
 
 /// A spec that lets the object scale down at once.
@@ -239,6 +246,35 @@ fn what_could_not_be_written_does_not_count() {
     world.tick(0);
     assert_eq!(total(&world), 400);
     world.accept_writes();
+    world.tick(15_000);
+    assert_eq!(total(&world), 300);
+}
+
+/// Replicas that were there do not lift the limit for others once they can't be read: the
+/// target may be gone, or another object's.
+#[test]
+fn replicas_that_cannot_be_read_any_more_do_not_count() {
+    let mut world = World::new([policy("hpa", |_, _| Ok(to(1)))]);
+    let is_gone = Arc::new(AtomicBool::new(false));
+    let gone = Arc::clone(&is_gone);
+    world.observe(move |question: &Question, observation: &mut Observation| {
+        observe_ready(question, observation);
+        if &*question.autoscaler.key.name == "moved" && gone.load(Ordering::Relaxed) {
+            observation.scale = Err(ObservationError {
+                class: "scaleUnavailable",
+                message: "not found".to_owned(),
+            });
+        }
+    });
+    let never_down = json!({ "scaleDown": { "selectPolicy": "Disabled" } });
+    world.add(
+        "moved",
+        json!({ "maxReplicas": 1000, "behavior": never_down }),
+    );
+    world.set_replicas("moved", 1000);
+    world.tick(0);
+    is_gone.store(true, Ordering::Relaxed);
+    add_targets(&mut world);
     world.tick(15_000);
     assert_eq!(total(&world), 300);
 }
