@@ -2,7 +2,6 @@
 
 mod configuration;
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use flyball_decision::context::{Context, GrantedInput};
@@ -19,6 +18,7 @@ use flyball_decision::text::readable;
 use flyball_tasks::bounded;
 use wasmtime::Store;
 
+use self::configuration::CheckedConfigurations;
 pub(crate) use self::configuration::CheckedContext;
 use crate::answer::{self, verdicts};
 use crate::code::Artifact;
@@ -54,9 +54,7 @@ pub struct CompiledPolicy {
     /// The questions that it answers.
     interfaces: Vec<&'static str>,
     schema: Schema,
-    /// Configurations that are known to fit the schema, so that they are not checked with
-    /// every decision.
-    valid_configurations: Mutex<HashSet<Arc<str>>>,
+    checked_configurations: Mutex<CheckedConfigurations>,
     budget: Budget,
 }
 
@@ -141,7 +139,7 @@ impl CompiledPolicy {
             description,
             interfaces: contract.interfaces(surface),
             schema,
-            valid_configurations: Mutex::default(),
+            checked_configurations: Mutex::default(),
             budget,
         })
     }

@@ -11,7 +11,7 @@ use cost::Cost;
 
 const SCHEMA_BYTES: usize = 256 << 10;
 /// Maximum memory of a pattern in bytes, for its program and for its cache each.
-const PATTERN_BYTES: usize = 1 << 20;
+const PATTERN_BYTES: usize = 64 << 10;
 
 /// A compiled schema, or none.
 pub struct Schema(Option<Compiled>);

@@ -110,11 +110,12 @@ fn a_version_that_is_quarantined_for_all_soon_is_rolled_back() {
         };
         for words in [
             "version 2.0.0",
-            "quarantined for all objects",
-            "Deployment team-b/web: Poli",
+            "quarantined for all objects, lastly for Policy",
         ] {
             assert!(reason.contains(words), "{reason}");
         }
+        // Others read it too.
+        assert!(!reason.contains("team-b"), "{reason}");
         let version = listed.version.unwrap();
         assert_eq!(*version.digest, *digest(&home.plain["keeps_state"]));
         let source = PolicySource::LastGood(home.file("web.wasm"));

@@ -1,5 +1,6 @@
 //! Checks of configurations against a policy's schema.
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use flyball_decision::context::Context;
@@ -12,8 +13,29 @@ use crate::contract::Refusal;
 use crate::error::ConfigurationError;
 use crate::panics::catch_panic;
 
-/// Maximum number of configurations that are remembered as fitting.
-const MAX_VALID_CONFIGURATIONS: usize = 1024;
+/// Maximum size of the configurations of which it is remembered whether they fit, in bytes.
+const MAX_CHECKED_BYTES: usize = 16 << 20;
+
+/// What counts of a configuration besides its text, in bytes.
+const ENTRY_BYTES: usize = 128;
+
+/// Configurations that were checked against the schema, so that they are not checked again
+/// with every decision, and what is wrong with them.
+#[derive(Default)]
+pub(super) struct CheckedConfigurations {
+    known: HashMap<Arc<str>, Option<PolicyFailure>>,
+    bytes: usize,
+}
+
+impl CheckedConfigurations {
+    fn insert(&mut self, configuration: &Arc<str>, problem: Option<PolicyFailure>) {
+        if self.bytes > MAX_CHECKED_BYTES {
+            *self = Self::default();
+        }
+        self.bytes += configuration.len() + ENTRY_BYTES;
+        self.known.insert(Arc::clone(configuration), problem);
+    }
+}
 
 impl CompiledPolicy {
     /// Checks a configuration against the policy's schema.
@@ -41,28 +63,28 @@ impl CompiledPolicy {
         &self,
         context: &'a Context,
     ) -> Result<CheckedContext<'a>, PolicyFailure> {
-        let valid_configurations = || {
-            self.valid_configurations
+        let checked = || {
+            self.checked_configurations
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
         };
         let configuration = &context.configuration;
-        if valid_configurations().contains(configuration) {
-            return Ok(CheckedContext(context));
-        }
-        self.check_configuration_text(configuration)
-            .map_err(|error| {
+        let known = checked().known.get(configuration).cloned();
+        let problem = known.unwrap_or_else(|| {
+            let problem = self.check_configuration_text(configuration).err();
+            let problem = problem.map(|error| {
                 refused(Refusal {
                     code: "InvalidConfiguration".into(),
                     message: error.to_string(),
                 })
-            })?;
-        let mut valid_configurations = valid_configurations();
-        if valid_configurations.len() >= MAX_VALID_CONFIGURATIONS {
-            valid_configurations.clear();
+            });
+            checked().insert(configuration, problem.clone());
+            problem
+        });
+        match problem {
+            None => Ok(CheckedContext(context)),
+            Some(problem) => Err(problem),
         }
-        valid_configurations.insert(Arc::clone(configuration));
-        Ok(CheckedContext(context))
     }
 }
 

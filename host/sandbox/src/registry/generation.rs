@@ -202,7 +202,7 @@ impl Generation {
         let Asker { object, namespace } = asker;
         let of_object = format!("{object}: {failure}");
         let reason = match scope {
-            Scope::Object => of_object.clone(),
+            Scope::Object => of_object,
             Scope::Namespace => format!("all objects of namespace {namespace}, lastly {of_object}"),
             Scope::All => format!("all objects, lastly {of_object}"),
         };
@@ -213,10 +213,12 @@ impl Generation {
         });
         if scope == Scope::All && self.is_new && registry.is_within_window(began, now) {
             let version = self.version();
+            // All users of the policy read it: it has nothing of another tenant's object.
             let reason = format!(
-                "version {} ({}) was quarantined for all objects, {of_object}",
+                "version {} ({}) was quarantined for all objects, lastly for {}",
                 version.version,
                 version.short_digest(),
+                failure.code(),
             );
             registry.roll_back(&version.name, &version.digest, &reason);
         }

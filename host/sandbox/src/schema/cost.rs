@@ -22,6 +22,9 @@ const STEPS_FOR_A_VALUE: u64 = 10_000;
 const STEPS: u64 = 1_000_000;
 /// Maximum number of regular expressions; each uses memory up to its own limit.
 const PATTERNS: usize = 64;
+/// Steps to match a byte of a text with a pattern. In the worst case, every state of the
+/// pattern's program is visited, and a program of 64 KiB has some thousands of them.
+const STEPS_FOR_A_BYTE: u64 = 80;
 
 /// A schema's subschemas, following references.
 #[derive(Debug)]
@@ -107,6 +110,23 @@ impl Cost {
         }
     }
 
+    /// Returns the steps of a subschema's patterns for a value, and of those of
+    /// `propertyNames` for its names.
+    fn matching(&self, subschema: &Subschema, value: &Value) -> u64 {
+        let (bytes, patterns) = match value {
+            Value::String(text) => (text.len(), subschema.patterns),
+            Value::Object(properties) => {
+                let within = subschema.within.iter();
+                let within = within.map(|inner| self.subschemas[*inner].patterns);
+                let names = properties.keys().map(String::len);
+                (names.sum(), subschema.patterns + within.sum::<usize>())
+            }
+            _ => return 0,
+        };
+        let matched = (bytes as u64).saturating_mul(patterns as u64);
+        matched.saturating_mul(STEPS_FOR_A_BYTE)
+    }
+
     fn count(&self, limit: u64) -> StepCounter<'_> {
         StepCounter {
             cost: self,
@@ -160,6 +180,7 @@ impl StepCounter<'_> {
         let subschema = &cost.subschemas[number];
         let mut steps = Steps::default();
         steps.add(subschema.steps, subschema.steps);
+        steps.add(cost.matching(subschema, value), 0);
         for &inner in &subschema.same {
             let inner = self.steps(inner, value, nesting)?;
             steps.add(inner.checked, inner.checked.saturating_add(inner.marked));
@@ -299,6 +320,28 @@ mod tests {
         let three = Cost::of(&node(3)).unwrap();
         assert_eq!(three.allows(&nested(5)), Ok(()));
         assert!(three.allows(&nested(20)).is_err(), "3^20 checks");
+    }
+
+    #[test]
+    fn a_long_text_is_matched_with_few_patterns() {
+        let patterns = |count: usize| {
+            let one = |number| json!({ "pattern": format!("^[ab]*(?:aa|a|b){{{number}}}$") });
+            let patterns: Vec<Value> = (1..=count).map(one).collect();
+            let text = json!({ "anyOf": patterns });
+            json!({ "properties": { "text": text }, "propertyNames": { "pattern": "^t" } })
+        };
+        let check = |count: usize, configuration: &Value| {
+            let cost = Cost::of(&patterns(count)).unwrap();
+            cost.allows(configuration).is_ok()
+        };
+        let text = |length: usize| json!({ "text": "a".repeat(length) });
+        assert!(check(60, &text(100)));
+        assert!(!check(60, &text(1000)));
+        assert!(check(1, &text(5_000)));
+        assert!(!check(1, &text(60_000)));
+        let mut names = json!({});
+        names["t".repeat(60_000)] = json!(1);
+        assert!(!check(1, &names));
     }
 
     #[test]
