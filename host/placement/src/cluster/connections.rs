@@ -1,5 +1,6 @@
 //! Connections: a term or constraint over a topology key, and the pods of one profile that
-//! it matches. Each takes memory, and time whenever pods are checked.
+//! it matches. Each takes memory, and time whenever pods are checked. A view of the nodes over
+//! which a spread constraint counts takes as much as many of them.
 
 use hashbrown::HashMap;
 
@@ -10,6 +11,9 @@ const MAX: usize = 1_000_000;
 
 /// Number of connections of a namespace up to which its pods are judged in any case.
 const SHARE: usize = 10_000;
+
+/// Connections that a view of nodes counts as. Each node is compared with each view.
+pub(super) const OF_A_VIEW: usize = 500;
 
 /// Number of connections.
 #[derive(Default)]

@@ -10,9 +10,9 @@ mod reconnect;
 use hashbrown::HashMap;
 
 use super::classes::Classes;
-use super::connections::Connections;
+use super::connections::{Connections, OF_A_VIEW};
 use super::counter::{Counted, Counter, CounterKey, Selected};
-use super::domains::Domains;
+use super::domains::{Domains, ViewKey};
 use super::index::{Anchor, Index};
 use super::nodes::{NodeId, Nodes};
 use super::predicate::{PodTerm, Predicate};
@@ -102,6 +102,21 @@ impl Counting {
             self.add_predicate(predicate.clone(), &profiles);
         }
         true
+    }
+
+    /// Interns a view for the pods of a namespace. `None` if there are too many views.
+    pub(super) fn view(
+        &mut self,
+        key: ViewKey,
+        namespace: Symbol,
+        inputs: &mut CounterInputs<'_>,
+    ) -> Option<u32> {
+        let is_known = self.domains.has_view(&key);
+        if !is_known && !self.connections.add(namespace, OF_A_VIEW) {
+            return None;
+        }
+        let domains = &mut self.domains;
+        Some(domains.view(key, inputs.nodes, inputs.statics, inputs.symbols))
     }
 
     fn has_counter(&self, predicate: u32, key: Symbol, view: Option<u32>) -> bool {

@@ -131,6 +131,11 @@ impl Domains {
         domain.filter(|domain| *domain != NO_DOMAIN)
     }
 
+    /// Whether a view is known.
+    pub(super) fn has_view(&self, key: &ViewKey) -> bool {
+        self.view_keys.find(key).is_some()
+    }
+
     /// Interns a view.
     pub(super) fn view(
         &mut self,

@@ -223,10 +223,8 @@ impl Relations {
                 affinity: constraint.honor_affinity.then_some(statics.affinity),
                 tolerations: constraint.honor_taints.then_some(statics.tolerations),
             };
-            let view =
-                self.counting
-                    .domains
-                    .view(view, inputs.nodes, inputs.statics, inputs.symbols);
+            let view = self.counting.view(view, namespace, inputs);
+            let view = view.ok_or(Unjudged::TooManyConnections)?;
             let term = PodTerm::of_spread(constraint.selector.as_ref(), namespace, inputs.symbols);
             let labels = inputs.classes.labels(labels);
             let own = term.matches(namespace, None, labels, inputs.symbols);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use flyball_placement::pack::{Demand, Growth, Template, pack_each};
 use flyball_placement::{
-    AffinityTerm, ClassId, Cluster, LabelSelector, Misfit, NodeId, Operator, Pod, Requirement,
-    Unjudged,
+    AffinityTerm, ClassId, Cluster, LabelSelector, Misfit, NodeId, NodeSelectorTerm, Operator, Pod,
+    Requirement, SpreadConstraint, Unjudged,
 };
 
 use crate::{HOST, node};
@@ -95,7 +95,7 @@ fn a_pod_with_more_than_32_terms_fits_nowhere_and_keeps_its_namespace_off_its_do
 
     let mut constraints = pod("a", "web", "5", Vec::new());
     constraints.spread = (0..33)
-        .map(|row| flyball_placement::SpreadConstraint {
+        .map(|row| SpreadConstraint {
             max_skew: 1,
             topology_key: "zone".into(),
             selector: Some(LabelSelector(vec![Requirement::equals(
@@ -192,4 +192,41 @@ fn a_pod_is_kept_off_the_zone_where_pods_of_its_namespace_are_not_judged() {
     let packed = pack_each(&mut cluster, &[], &growths, &[demand]);
     let pods: Vec<u32> = packed.iter().map(|packed| packed.pods()).collect();
     assert_eq!(pods, [0, 1]);
+}
+
+/// A spread constraint counts over the nodes that the pod may run on, so each node affinity
+/// is a view of the nodes of its own.
+#[test]
+fn pods_beyond_the_limit_of_views_are_not_judged_and_others_are() {
+    let (mut cluster, nodes) = cluster(3);
+    let mut spread = |namespace: &str, row: usize| {
+        let mut pod = pod(namespace, "web", "1", Vec::new());
+        pod.spread = vec![SpreadConstraint {
+            max_skew: 1,
+            topology_key: "zone".into(),
+            selector: None,
+            min_domains: 1,
+            honor_affinity: true,
+            honor_taints: false,
+        }];
+        let apart = Requirement {
+            key: "row".into(),
+            operator: Operator::NotIn,
+            values: vec![row.to_string().into()],
+        };
+        pod.node_affinity = Some(vec![NodeSelectorTerm {
+            expressions: vec![apart],
+            fields: Vec::new(),
+        }]);
+        let class = cluster.class(&pod);
+        (cluster.unjudged(class), cluster.fits(class, nodes[0]))
+    };
+    let judged = (0..2100).map(|row| spread("a", row).0.is_none());
+    assert_eq!(judged.filter(|is_judged| *is_judged).count(), 2000);
+    assert_eq!(
+        spread("a", 5000),
+        (Some(Unjudged::TooManyConnections), false)
+    );
+    assert_eq!(spread("a", 7), (None, true));
+    assert_eq!(spread("b", 5000), (None, true));
 }
