@@ -214,6 +214,8 @@ pub enum PolicyFailure {
     InvalidAnswer(String),
     /// It is quarantined after repeated failures.
     Quarantined(String),
+    /// It is not asked yet, so that others are not kept waiting.
+    NotAsked(String),
 }
 
 impl PolicyFailure {
@@ -242,17 +244,21 @@ impl PolicyFailure {
     pub fn is_misbehaviour(&self) -> bool {
         !matches!(
             self,
-            Self::Missing(_) | Self::Refused(_) | Self::InputTooLarge(_) | Self::Quarantined(_)
+            Self::Missing(_)
+                | Self::Refused(_)
+                | Self::InputTooLarge(_)
+                | Self::Quarantined(_)
+                | Self::NotAsked(_)
         )
     }
 
     /// Returns whether the failure is not a function of the input, so that a replay takes
-    /// it as given: the policy's time was up, or it was missing or quarantined.
+    /// it as given: the policy's time was up, or it was missing, quarantined or not asked.
     #[must_use]
     pub fn is_from_outside(&self) -> bool {
         matches!(
             self,
-            Self::Interrupted(_) | Self::Missing(_) | Self::Quarantined(_)
+            Self::Interrupted(_) | Self::Missing(_) | Self::Quarantined(_) | Self::NotAsked(_)
         )
     }
 
@@ -267,6 +273,7 @@ impl PolicyFailure {
             Self::Interrupted(m) => ("PolicyInterrupted", m),
             Self::InvalidAnswer(m) => ("PolicyInvalidAnswer", m),
             Self::Quarantined(m) => ("PolicyQuarantined", m),
+            Self::NotAsked(m) => ("PolicyNotAsked", m),
         }
     }
 }

@@ -294,14 +294,14 @@ impl Policy for CompiledPolicy {
     }
 
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
-        match self.check_decision(context) {
+        match self.check_decision(context, None) {
             Ok(checked) => self.decide_checked(checked, input),
             Err(failure) => not_asked(failure),
         }
     }
 
     fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
-        match self.check_decision(context) {
+        match self.check_decision(context, None) {
             Ok(checked) => self.rank_checked(checked, input),
             Err(failure) => not_asked(failure),
         }
@@ -312,7 +312,7 @@ impl Policy for CompiledPolicy {
         context: &Context,
         input: &ScaleDownPodsInput,
     ) -> PolicyOutcome<PodVerdicts> {
-        match self.check_decision(context) {
+        match self.check_decision(context, None) {
             Ok(checked) => self.judge_pods_checked(checked, input),
             Err(failure) => not_asked(failure),
         }
@@ -323,7 +323,7 @@ impl Policy for CompiledPolicy {
         context: &Context,
         input: &ScaleDownNodesInput,
     ) -> PolicyOutcome<NodeVerdicts> {
-        match self.check_decision(context) {
+        match self.check_decision(context, None) {
             Ok(checked) => self.judge_nodes_checked(checked, input),
             Err(failure) => not_asked(failure),
         }
@@ -334,7 +334,7 @@ impl Policy for CompiledPolicy {
         context: &Context,
         input: &ScaleDownMovesInput,
     ) -> PolicyOutcome<MoveVerdicts> {
-        match self.check_decision(context) {
+        match self.check_decision(context, None) {
             Ok(checked) => self.judge_moves_checked(checked, input),
             Err(failure) => not_asked(failure),
         }

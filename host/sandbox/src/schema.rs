@@ -7,7 +7,7 @@ use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value};
 
 use crate::error::{ConfigurationError, LoadError};
-use cost::Cost;
+use cost::{Cost, STEPS};
 
 const SCHEMA_BYTES: usize = 256 << 10;
 /// Maximum memory of a pattern in bytes, for its program and for its cache each.
@@ -67,6 +67,15 @@ impl Schema {
     /// # Errors
     /// The field that does not fit, and why.
     pub fn check(&self, configuration: &Map<String, Value>) -> Result<(), ConfigurationError> {
+        self.check_counted(configuration, &mut 0)
+    }
+
+    /// As [`Self::check`], and adds the steps that it took.
+    fn check_counted(
+        &self,
+        configuration: &Map<String, Value>,
+        steps: &mut u64,
+    ) -> Result<(), ConfigurationError> {
         let Some(compiled) = &self.0 else {
             return match configuration.keys().next() {
                 Some(key) => Err(ConfigurationError::TakesNone(key.clone())),
@@ -78,24 +87,28 @@ impl Schema {
             path: if path.is_empty() { "/".into() } else { path },
             message,
         };
-        compiled
-            .cost
-            .allows(&configuration)
-            .map_err(|message| fault(String::new(), message))?;
+        let cost = compiled.cost.allows(&configuration);
+        *steps += *cost.as_ref().unwrap_or(&STEPS);
+        cost.map_err(|message| fault(String::new(), message))?;
         let checked = compiled.validator.validate(&configuration);
         checked.map_err(|error| fault(error.instance_path().to_string(), error.to_string()))
     }
 
-    /// Checks a configuration in text form; the empty text means no configuration.
+    /// Checks a configuration in text form, and adds the steps that it took. The empty text
+    /// means no configuration.
     ///
     /// # Errors
     /// As [`Self::check`], or if it is not a JSON object.
-    pub fn check_text(&self, configuration: &str) -> Result<(), ConfigurationError> {
+    pub fn check_text(
+        &self,
+        configuration: &str,
+        steps: &mut u64,
+    ) -> Result<(), ConfigurationError> {
         if configuration.is_empty() {
-            return self.check(&Map::new());
+            return self.check_counted(&Map::new(), steps);
         }
         let configuration = serde_json::from_str(configuration)
             .map_err(|error| ConfigurationError::NotAnObject(error.to_string()))?;
-        self.check(&configuration)
+        self.check_counted(&configuration, steps)
     }
 }

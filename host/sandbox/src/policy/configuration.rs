@@ -1,11 +1,12 @@
 //! Checks of configurations against a policy's schema.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
 
 use flyball_decision::context::Context;
 use flyball_decision::policy::PolicyFailure;
 use flyball_decision::text::readable;
+use flyball_decision::time::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{CompiledPolicy, REFUSAL_MESSAGE_BYTES, refused};
@@ -16,6 +17,11 @@ use crate::panics::catch_panic;
 /// Maximum size of the configurations of which it is remembered whether they fit, in bytes.
 const MAX_CHECKED_BYTES: usize = 16 << 20;
 
+/// Steps after which no further configuration of a namespace is checked at the same time:
+/// about two seconds' worth. Otherwise one tenant's configurations would keep all others from
+/// being decided.
+const MAX_STEPS: u64 = 20_000_000;
+
 /// What counts of a configuration besides its text, in bytes.
 const ENTRY_BYTES: usize = 128;
 
@@ -25,12 +31,31 @@ const ENTRY_BYTES: usize = 128;
 pub(super) struct CheckedConfigurations {
     known: HashMap<Arc<str>, Option<PolicyFailure>>,
     bytes: usize,
+    /// When decisions were last made.
+    now: Timestamp,
+    /// Steps that checks took at that time, by namespace.
+    steps: BTreeMap<String, u64>,
 }
 
 impl CheckedConfigurations {
+    /// Whether another configuration of the namespace may be checked at this time.
+    fn may_check(&mut self, now: Timestamp, namespace: &str) -> bool {
+        if now != self.now {
+            (self.now, self.steps) = (now, BTreeMap::new());
+        }
+        let steps = self.steps.get(namespace).copied().unwrap_or(0);
+        steps < MAX_STEPS
+    }
+
+    /// Counts the steps of a check.
+    fn took(&mut self, namespace: &str, steps: u64) {
+        let taken = self.steps.entry(namespace.to_owned()).or_default();
+        *taken = taken.saturating_add(steps);
+    }
+
     fn insert(&mut self, configuration: &Arc<str>, problem: Option<PolicyFailure>) {
         if self.bytes > MAX_CHECKED_BYTES {
-            *self = Self::default();
+            (self.known, self.bytes) = (HashMap::new(), 0);
         }
         self.bytes += configuration.len() + ENTRY_BYTES;
         self.known.insert(Arc::clone(configuration), problem);
@@ -55,13 +80,20 @@ impl CompiledPolicy {
     /// # Errors
     /// The field at fault, or that the text is not a JSON object.
     pub fn check_configuration_text(&self, text: &str) -> Result<(), ConfigurationError> {
-        checked(|| text.to_owned(), || self.schema.check_text(text))
+        self.check_text_counted(text, &mut 0)
     }
 
-    /// Refuses a decision whose configuration does not fit the policy's schema.
+    fn check_text_counted(&self, text: &str, steps: &mut u64) -> Result<(), ConfigurationError> {
+        checked(|| text.to_owned(), || self.schema.check_text(text, steps))
+    }
+
+    /// Refuses a decision whose configuration does not fit the policy's schema, or is not
+    /// checked yet since others of the namespace took long. Without a namespace, all are
+    /// checked.
     pub(crate) fn check_decision<'a>(
         &self,
         context: &'a Context,
+        namespace: Option<&str>,
     ) -> Result<CheckedContext<'a>, PolicyFailure> {
         let checked = || {
             self.checked_configurations
@@ -70,17 +102,32 @@ impl CompiledPolicy {
         };
         let configuration = &context.configuration;
         let known = checked().known.get(configuration).cloned();
-        let problem = known.unwrap_or_else(|| {
-            let problem = self.check_configuration_text(configuration).err();
-            let problem = problem.map(|error| {
-                refused(Refusal {
-                    code: "InvalidConfiguration".into(),
-                    message: error.to_string(),
-                })
-            });
-            checked().insert(configuration, problem.clone());
-            problem
-        });
+        let problem = match known {
+            Some(known) => known,
+            None => {
+                if namespace.is_some_and(|it| !checked().may_check(context.now, it)) {
+                    return Err(PolicyFailure::NotAsked(
+                        "checks of other configurations of the namespace took long: that of this \
+                         one follows"
+                            .to_owned(),
+                    ));
+                }
+                let mut steps = 0;
+                let problem = self.check_text_counted(configuration, &mut steps).err();
+                let problem = problem.map(|error| {
+                    refused(Refusal {
+                        code: "InvalidConfiguration".into(),
+                        message: error.to_string(),
+                    })
+                });
+                let mut checked = checked();
+                if let Some(namespace) = namespace {
+                    checked.took(namespace, steps);
+                }
+                checked.insert(configuration, problem.clone());
+                problem
+            }
+        };
         match problem {
             None => Ok(CheckedContext(context)),
             Some(problem) => Err(problem),

@@ -165,9 +165,10 @@ impl Generation {
     ) -> PolicyOutcome<A> {
         let registry = self.registry.upgrade();
         let users = || self.users(registry.as_deref());
-        // CheckedContext before anything is counted: an object's bad configuration says nothing
+        // Checked before anything is counted: an object's bad configuration says nothing
         // about the policy's health.
-        let begun = self.policy.check_decision(context).and_then(|checked| {
+        let checked = self.policy.check_decision(context, Some(asker.namespace));
+        let begun = checked.and_then(|checked| {
             self.lock().begin(asker, context.now, users)?;
             Ok(checked)
         });

@@ -7,6 +7,7 @@ use std::time::Duration;
 use flyball_decision::context::Context;
 use flyball_decision::policy::{PolicyEngine as _, PolicyFailure, kind};
 use flyball_decision::replica::ReplicaInput;
+use flyball_decision::time::Timestamp;
 use flyball_sandbox::PolicyState;
 use serde_json::json;
 
@@ -244,4 +245,46 @@ fn an_operator_lets_a_version_take_over_whatever_configurations_there_are() {
     registry.rescan();
     assert!(reason(&registry, "mine").starts_with("failed its canary decision"));
     assert_eq!(ask(&registry, "mine"), Some(2));
+}
+
+/// Checks take no fuel, so those of one namespace are bounded at a time.
+#[test]
+fn configurations_that_take_long_to_check_keep_other_namespaces_from_nothing() {
+    let home = Home::new();
+    let alternatives = vec![json!({"type": "string"}); 99];
+    let any = [alternatives, vec![json!({"type": "integer"})]].concat();
+    let schema = json!({
+        "type": "object",
+        "properties": {"items": {"type": "array", "items": {"anyOf": any}}},
+    });
+    let guest = Guest {
+        schema: schema.to_string(),
+        replicas: Some(3),
+        ..Guest::default()
+    };
+    home.write("mine.wasm", &guest.build());
+    let registry = home.open();
+    let policy = registry.policy(kind::REPLICA, "mine").unwrap();
+    let decide = |namespace: &str, number: usize, now: i64| {
+        let items = vec![0; 3000];
+        let context = Context {
+            configuration: json!({"number": number, "items": items}).to_string().into(),
+            now: Timestamp(now),
+            ..Context::default()
+        };
+        let mut input = ReplicaInput::default();
+        Arc::make_mut(&mut input.target).namespace = namespace.into();
+        policy
+            .decide(&context, &input)
+            .answer
+            .map(|answer| answer.replicas)
+    };
+    let put_off = (0..40).find_map(|number| Some((number, decide("a", number, 1).err()?)));
+    let (number, failure) = put_off.unwrap();
+    assert!(number > 20, "{number}");
+    assert!(failure.is_from_outside() && !failure.is_left_to_predecessor());
+    assert_eq!(failure.code(), "PolicyNotAsked");
+    assert_eq!(decide("a", 0, 1), Ok(Some(3)), "known to fit");
+    assert_eq!(decide("b", 50, 1), Ok(Some(3)));
+    assert_eq!(decide("a", number, 2), Ok(Some(3)));
 }
