@@ -145,9 +145,14 @@ impl BudgetTable {
             if selects == before.contains(&id) {
                 continue;
             }
-            let others = before.iter().copied().filter(|known| *known != id);
-            let mut budgets: Vec<BudgetId> = others.chain(selects.then_some(id)).collect();
-            budgets.sort_by_key(|id| (self.name(*id), *id));
+            let mut budgets = before.to_vec();
+            if selects {
+                let place = |id: BudgetId| (self.name(id), id);
+                let at = budgets.partition_point(|known| place(*known) < place(id));
+                budgets.insert(at, id);
+            } else {
+                budgets.retain(|known| *known != id);
+            }
             self.set_budgets(class, budgets, revision);
         }
         if let Some(known) = self.namespaces.get_mut(namespace) {
