@@ -94,12 +94,16 @@ impl Schema {
         checked.map_err(|error| fault(error.instance_path().to_string(), error.to_string()))
     }
 
-    /// Checks a configuration in text form, and adds the steps that it took. The empty text
-    /// means no configuration.
+    /// Checks a configuration in text form; the empty text means no configuration.
     ///
     /// # Errors
     /// As [`Self::check`], or if it is not a JSON object.
-    pub fn check_text(
+    pub fn check_text(&self, configuration: &str) -> Result<(), ConfigurationError> {
+        self.check_text_counted(configuration, &mut 0)
+    }
+
+    /// As [`Self::check_text`], and adds the steps that it took.
+    pub(crate) fn check_text_counted(
         &self,
         configuration: &str,
         steps: &mut u64,

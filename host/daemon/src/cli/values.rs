@@ -8,8 +8,12 @@ use flyball_simulation::time::Millis;
 
 /// Parses a duration.
 pub fn duration(text: &str) -> Result<Millis, String> {
-    Millis::parse(text)
-        .ok_or_else(|| format!("{text:?} is not a duration: write 300ms, 15s, 5m or 1h30m"))
+    // As in Go, 0 needs no unit.
+    let length = match text {
+        "0" => Some(Millis(0)),
+        _ => Millis::parse(text),
+    };
+    length.ok_or_else(|| format!("{text:?} is not a duration: write 300ms, 15s, 5m or 1h30m"))
 }
 
 /// Parses a duration that must be positive, such as an interval.

@@ -1,71 +1,74 @@
 //! Flags of Cluster Autoscaler that change nothing here.
 
-use clap::Args;
+use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
+
+const CHANGES: &str = "a node that stays is looked at again when what keeps it changes";
+const ALL_NODES: &str = "all nodes are looked at in each pass";
+const ALL_GROUPS: &str = "all node groups are packed exactly in each pass";
+const ONE_PASS: &str = "a pass orders in all node groups that help, and the next follows at once";
+const CSI: &str = "the volumes of CSI drivers always count";
+const LOG: &str = "the log goes to standard error, and -v or RUST_LOG set its level";
+const SNAPSHOT: &str = "`flyball why` and the HTTP interface say what was decided";
+
+/// Each flag with the reason why it has no effect.
+const FLAGS: [(&str, &str); 23] = [
+    ("alsologtostderr", LOG),
+    ("cluster-snapshot-parallelism", ALL_NODES),
+    ("debugging-snapshot-enabled", SNAPSHOT),
+    ("enable-csi-node-aware-scheduling", CSI),
+    ("estimator", ALL_GROUPS),
+    ("fastpath-binpacking-enabled", ALL_GROUPS),
+    ("frequent-loops-enabled", ONE_PASS),
+    ("logtostderr", LOG),
+    ("max-binpacking-time", ALL_GROUPS),
+    ("max-nodegroup-binpacking-duration", ALL_GROUPS),
+    ("node-info-cache-expire-time", CHANGES),
+    ("parallel-scale-up", ONE_PASS),
+    ("predicate-parallelism", ALL_NODES),
+    ("salvo-scale-up", ONE_PASS),
+    ("salvo-scale-up-budget", ONE_PASS),
+    ("scale-down-candidates-pool-min-count", ALL_NODES),
+    ("scale-down-candidates-pool-ratio", ALL_NODES),
+    ("scale-down-non-empty-candidates-count", ALL_NODES),
+    ("scale-down-simulation-timeout", ALL_NODES),
+    (
+        "scaleup-simulation-for-skipped-node-groups-enabled",
+        ALL_GROUPS,
+    ),
+    ("stderrthreshold", LOG),
+    ("unremovable-node-recheck-timeout", CHANGES),
+    ("v", LOG),
+];
 
 /// Flags of Cluster Autoscaler that have no meaning here. They are accepted, so that its
 /// command line can be kept.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone)]
 pub struct WithoutEffect {
-    #[arg(long, hide = true)]
-    pub unremovable_node_recheck_timeout: Option<String>,
-    #[arg(long, hide = true)]
-    pub scale_down_simulation_timeout: Option<String>,
-    #[arg(long, hide = true)]
-    pub scale_down_non_empty_candidates_count: Option<String>,
-    #[arg(long, hide = true)]
-    pub scale_down_candidates_pool_ratio: Option<String>,
-    #[arg(long, hide = true)]
-    pub scale_down_candidates_pool_min_count: Option<String>,
-    #[arg(long, hide = true)]
-    pub v: Option<String>,
-    #[arg(long, hide = true)]
-    pub stderrthreshold: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1)]
-    #[arg(require_equals = true, default_missing_value = "true")]
-    pub logtostderr: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1)]
-    #[arg(require_equals = true, default_missing_value = "true")]
-    pub alsologtostderr: Option<String>,
+    /// The flags that were given, each with the reason why it has no effect.
+    pub given: Vec<(&'static str, &'static str)>,
 }
 
-impl WithoutEffect {
-    /// Returns the flags that were given, each with the reason why it has no effect.
-    pub fn given(&self) -> Vec<(&'static str, &'static str)> {
-        let changes = "a node that stays is looked at again when what keeps it changes";
-        let all = "all nodes are looked at in each pass";
-        let log = "the log goes to standard error, and -v or RUST_LOG set its level";
-        let flags = [
-            (
-                &self.unremovable_node_recheck_timeout,
-                "--unremovable-node-recheck-timeout",
-                changes,
-            ),
-            (
-                &self.scale_down_simulation_timeout,
-                "--scale-down-simulation-timeout",
-                all,
-            ),
-            (
-                &self.scale_down_non_empty_candidates_count,
-                "--scale-down-non-empty-candidates-count",
-                all,
-            ),
-            (
-                &self.scale_down_candidates_pool_ratio,
-                "--scale-down-candidates-pool-ratio",
-                all,
-            ),
-            (
-                &self.scale_down_candidates_pool_min_count,
-                "--scale-down-candidates-pool-min-count",
-                all,
-            ),
-            (&self.v, "--v", log),
-            (&self.stderrthreshold, "--stderrthreshold", log),
-            (&self.logtostderr, "--logtostderr", log),
-            (&self.alsologtostderr, "--alsologtostderr", log),
-        ];
-        let given = flags.into_iter().filter(|(value, ..)| value.is_some());
-        given.map(|(_, flag, why)| (flag, why)).collect()
+impl Args for WithoutEffect {
+    fn augment_args(command: Command) -> Command {
+        // A flag may have no value (`--alsologtostderr`), or one after `=` or a space.
+        let flag = |(flag, _)| Arg::new(flag).long(flag).hide(true).num_args(0..=1);
+        command.args(FLAGS.map(flag))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for WithoutEffect {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let is_given = |(flag, _): &(&str, _)| matches.value_source(flag).is_some();
+        let given = FLAGS.into_iter().filter(is_given).collect();
+        Ok(Self { given })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }

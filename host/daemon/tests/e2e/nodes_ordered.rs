@@ -128,7 +128,7 @@ fn a_daemon_does_not_start_with_prices_that_it_cannot_read() {
 }
 
 /// Flags that manifests of Cluster Autoscaler have besides those that name node groups.
-const FLAGS_OF_A_MANIFEST: [&str; 8] = [
+const FLAGS_OF_A_MANIFEST: [&str; 10] = [
     "--v=4",
     "--stderrthreshold=info",
     "--alsologtostderr",
@@ -137,6 +137,8 @@ const FLAGS_OF_A_MANIFEST: [&str; 8] = [
     "--expander=least-waste",
     "--skip-nodes-with-system-pods=false",
     "--leader-elect=true",
+    "--estimator=binpacking",
+    "--scale-down-delay-after-delete=0",
 ];
 
 #[test]

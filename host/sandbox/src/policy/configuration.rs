@@ -84,7 +84,10 @@ impl CompiledPolicy {
     }
 
     fn check_text_counted(&self, text: &str, steps: &mut u64) -> Result<(), ConfigurationError> {
-        checked(|| text.to_owned(), || self.schema.check_text(text, steps))
+        checked(
+            || text.to_owned(),
+            || self.schema.check_text_counted(text, steps),
+        )
     }
 
     /// Refuses a decision whose configuration does not fit the policy's schema, or is not

@@ -49,8 +49,8 @@ impl Nodes {
             _ => options.scale_down.policies.clone(),
         };
         wiring::check_configurations(&daemon.registry, &judges)?;
-        for (flag, why) in args.nodes.without_effect.given() {
-            tracing::info!("{flag} has no effect: {why}");
+        for (flag, why) in &args.nodes.without_effect.given {
+            tracing::info!("--{flag} has no effect: {why}");
         }
         let chain = options.expanders.clone();
         let cloud = connect(&args.nodes).await?;
