@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 use flyball_nodes::scale_down::reasons::{HOST_REASONS, HostReason};
@@ -13,6 +14,12 @@ use flyball_test_support::{Cluster, ClusterOptions};
 use serde_json::Value;
 
 use crate::support::{author_folder, policies_build_dir};
+
+/// Held while a page runs `cargo test` in the folder that all policies are compiled in.
+/// Cargo gives up its lock of that folder before it compiles the doc tests, and the native
+/// SDK has one file name for all policies there: the `cargo test` of another page would
+/// remove the file that the doc tests are about to read.
+static CARGO_TESTS: Mutex<()> = Mutex::new(());
 
 const PRELUDE: &str = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
 
@@ -174,6 +181,8 @@ fn run(pages: &[&str], cluster: Option<&Cluster>, place: Option<&Path>) -> anyho
         anyhow::ensure!(!commands.is_empty(), "{page} has no sh block");
         text += &commands;
     }
+    let runs_tests = place.is_none() && text.contains("cargo test");
+    let _alone = runs_tests.then(|| CARGO_TESTS.lock().unwrap_or_else(PoisonError::into_inner));
     let mut shell = Command::new("bash");
     shell.arg("-c").arg(&text);
     match place {
