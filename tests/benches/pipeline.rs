@@ -19,8 +19,8 @@ use flyball_replicas::control::ReplicaLoop;
 use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
 use flyball_replicas::ports::{
-    Autoscaler, MetricAnswer, Observation, PodSample, Question, Reader, Report, Scale, ScaleIntent,
-    Writer,
+    Autoscaler, MetricAnswer, NoRowsLeft, Observation, PodSample, Question, Reader, Report, Scale,
+    ScaleIntent, Writer,
 };
 use flyball_replicas::record::DecisionRecord;
 use flyball_replicas::spec::AutoscalerSpec;
@@ -183,7 +183,11 @@ impl Reader for Objects {
         self.known().clone()
     }
 
-    async fn observe(&self, now: Timestamp, questions: &[Question]) -> Vec<Observation> {
+    async fn observe(
+        &self,
+        now: Timestamp,
+        questions: &[Question],
+    ) -> Vec<Result<Observation, NoRowsLeft>> {
         let now = if self.busy { now } else { Timestamp(0) };
         let observe = |pods: &Arc<[Pod]>| {
             let sample = |pod: &Pod| PodSample {
@@ -192,7 +196,7 @@ impl Reader for Objects {
                 timestamp: now,
                 window_ms: 15_000,
             };
-            Observation {
+            Ok(Observation {
                 scale: Ok(Scale {
                     spec_replicas: PODS as i32,
                     status_replicas: PODS as i32,
@@ -203,7 +207,7 @@ impl Reader for Objects {
                 metrics: vec![Ok(MetricAnswer::Pods(pods.iter().map(sample).collect()))],
                 labels: GrantedInput::default(),
                 annotations: GrantedInput::default(),
-            }
+            })
         };
         self.pods
             .iter()

@@ -57,6 +57,12 @@ pub struct GrantedInput {
 }
 
 impl GrantedInput {
+    /// Returns the bytes of its keys and texts.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.keys.iter().chain(&self.texts).map(String::len).sum()
+    }
+
     /// Mark in [`GrantedInput::rows`] of a row without a value.
     pub const NO_TEXT: i32 = -1;
 

@@ -16,7 +16,7 @@ mod configuration_watch;
 mod crd;
 mod dump;
 mod events;
-mod fair_reads;
+mod fair_requests;
 mod identity;
 mod kinds;
 mod lease;
@@ -39,7 +39,7 @@ pub use self::client::{ConnectError, ConnectOptions, connect, connect_without_re
 pub use self::cluster::{ClusterWatch, ClusterWatchOptions};
 pub use self::crd::crd_yaml;
 pub use self::dump::{Dump, DumpError};
-pub use self::fair_reads::{FairReads, ReadLimits, Unread};
+pub use self::fair_requests::{FairRequests, RequestLimits, Undone};
 pub use self::kinds::{Kind, KindError, Kinds};
 pub use self::lease::{Election, ElectionEnded, LeaderOptions, Leadership, elect_leader};
 pub use self::nodes_writer::KubernetesNodesWriter;

@@ -1,7 +1,6 @@
 //! Reads what the core asks for from the caches, the scale subresources and a source of
 //! metrics.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,26 +10,29 @@ use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 use flyball_replicas::pods::Pod;
 use flyball_replicas::ports::{
-    Autoscaler, MetricAnswer, MetricQuestion, MetricsSource, Observation, ObservationError,
-    Question, Reader, Scale,
+    Autoscaler, MetricAnswer, MetricQuestion, MetricsSource, NoRowsLeft, Observation,
+    ObservationError, Question, Reader, Scale,
 };
+use flyball_replicas::rows::{self, RowBudget};
 use flyball_replicas::selector::Selector;
 use flyball_replicas::spec::{CrossVersionObjectReference, Mode};
 use kube::Client;
 
 use crate::cache::{Caches, TargetKey};
-use crate::fair_reads::{FairReads, ReadLimits};
+use crate::fair_requests::{FairRequests, RequestLimits};
 use crate::request::CONCURRENCY;
 use crate::scale::{Scales, unavailable};
 use crate::selectors::{MatchedGroups, Others, Selectors};
 
 /// Limits of reading the targets of a tick. An API of an aggregated server, whose kinds a
-/// spec may name, can hang; the namespaces share the places all the same.
-const TARGETS: ReadLimits = ReadLimits {
+/// spec may name, can hang; the namespaces share the places all the same. They weigh what
+/// their labels and annotations take.
+const TARGETS: RequestLimits = RequestLimits {
     concurrency: CONCURRENCY,
     per_namespace: CONCURRENCY,
-    read: Duration::from_secs(3),
+    request: Duration::from_secs(3),
     begin: Duration::from_secs(7),
+    weight: 64 << 20,
 };
 
 /// Maximum size of a selector in a message.
@@ -45,11 +47,14 @@ pub struct KubernetesReader<M> {
     scales: Scales,
     metrics: M,
     selectors: Mutex<Selectors>,
-    reads: FairReads,
+    requests: FairRequests,
 }
 
 /// The selector of a target. `None` if it has none or its scale could not be read.
 type ParsedSelector = Result<Option<Arc<Selector>>, ObservationError>;
+
+/// The pods of a target, or why they are not known.
+type SelectedPods = Result<Arc<[Pod]>, ObservationError>;
 
 /// The data of a target that is read before its pods and metrics.
 struct Target {
@@ -67,34 +72,27 @@ impl<M: MetricsSource> KubernetesReader<M> {
             caches,
             metrics,
             selectors: Mutex::default(),
-            reads: FairReads::new(TARGETS),
+            requests: FairRequests::new(TARGETS),
         }
     }
 
     /// Reads each target, at the index of its question, within a time limit.
     async fn targets(&self, questions: &[Question]) -> Vec<Target> {
-        let by_key = questions.iter().map(|one| (&one.autoscaler.key, one));
-        let by_key: BTreeMap<&ObjectKey, &Question> = by_key.collect();
-        let wanted = by_key.keys().map(|key| (&*key.namespace, *key));
-        let read = |key: &ObjectKey| {
-            let question = by_key.get(key).copied();
-            async move {
-                match question {
-                    Some(question) => Some(self.target(question).await),
-                    None => None,
-                }
-            }
-        };
-        let mut read = self.reads.read(wanted, read).await;
-        let found = questions.iter().map(|question| {
-            let Autoscaler { key, spec, .. } = &*question.autoscaler;
-            match read.remove(key) {
-                Some(Ok(Some(target))) => target,
-                Some(Err(unread)) => Target::unread(&spec.scale_target_ref, &unread),
-                _ => Target::unread(&spec.scale_target_ref, &"it was not asked for"),
-            }
+        let read = |question| self.target(question);
+        let read = self
+            .requests
+            .send_each(
+                questions,
+                |question| &question.autoscaler.key,
+                read,
+                Target::weight,
+            )
+            .await;
+        let targets = questions.iter().zip(read).map(|(question, target)| {
+            let reference = &question.autoscaler.spec.scale_target_ref;
+            target.unwrap_or_else(|undone| Target::unread(reference, &undone.to_string()))
         });
-        found.collect()
+        targets.collect()
     }
 
     async fn target(&self, question: &Question) -> Target {
@@ -165,25 +163,28 @@ impl<M: MetricsSource> KubernetesReader<M> {
             .collect()
     }
 
-    /// Returns the pods of each target, at the index of its question.
+    /// Returns the pods of each target, at the index of its question, as far as the rows of
+    /// the namespaces suffice.
     fn pods(
         &self,
         selectors: &Selectors,
         questions: &[Question],
         targets: &[Target],
         parsed: &[ParsedSelector],
-    ) -> Vec<Result<Arc<[Pod]>, ObservationError>> {
+    ) -> Vec<Result<SelectedPods, NoRowsLeft>> {
         let mut matched = MatchedGroups::default();
+        let mut rows = RowBudget::default();
         let selected = questions.iter().zip(targets).zip(parsed);
         selected
             .map(
                 |((question, target), parsed)| match (parsed, &target.scale) {
                     (Ok(Some(selector)), Ok(scale)) => {
                         let autoscaler = &question.autoscaler;
-                        self.select(selectors, &mut matched, autoscaler, scale, selector)
+                        let others = (selectors, &mut matched);
+                        self.select(others, &mut rows, autoscaler, scale, selector)
                     }
-                    (Err(error), _) => Err(error.clone()),
-                    _ => Ok(Arc::new([]) as Arc<[Pod]>),
+                    (Err(error), _) => Ok(Err(error.clone())),
+                    _ => Ok(Ok(Arc::new([]) as Arc<[Pod]>)),
                 },
             )
             .collect()
@@ -191,37 +192,48 @@ impl<M: MetricsSource> KubernetesReader<M> {
 
     fn select<'a>(
         &self,
-        selectors: &'a Selectors,
-        matched: &mut MatchedGroups<'a>,
+        (selectors, matched): (&'a Selectors, &mut MatchedGroups<'a>),
+        budget: &mut RowBudget,
         autoscaler: &Autoscaler,
         scale: &Scale,
         selector: &Selector,
-    ) -> Result<Arc<[Pod]>, ObservationError> {
+    ) -> Result<SelectedPods, NoRowsLeft> {
         let key = &autoscaler.key;
         let mut pods = self.caches.pods();
+        let label_sets = pods.label_sets(&key.namespace, selector);
         if autoscaler.spec.mode == Mode::Active {
-            let label_sets = pods.label_sets(&key.namespace, selector);
             let others = selectors.others(key, &label_sets, matched);
             if others.count > 0 {
-                return Err(ambiguous(key, &scale.selector, &others));
+                return Ok(Err(ambiguous(key, &scale.selector, &others)));
             }
         }
-        Ok(pods.select(&key.namespace, &scale.selector, selector))
+        let count = pods.count_with(&key.namespace, &label_sets);
+        let rows = rows::of(&autoscaler.spec, count);
+        let limit = || rows::limit(pods.count(&key.namespace));
+        if !budget.take(&key.namespace, rows, limit) {
+            return Err(NoRowsLeft { rows });
+        }
+        Ok(Ok(pods.select(
+            &key.namespace,
+            &scale.selector,
+            &label_sets,
+        )))
     }
 
     /// Measures the metrics of each target, at the index of its question. Measures none
-    /// if the scale or the pods could not be read or the scale has no selector.
+    /// if the scale or the pods could not be read, the scale has no selector, or there are no
+    /// rows left for the object.
     async fn measure(
         &self,
         questions: &[Question],
         targets: &[Target],
         parsed: &[ParsedSelector],
-        pods: &[Result<Arc<[Pod]>, ObservationError>],
+        pods: &[Result<SelectedPods, NoRowsLeft>],
     ) -> Vec<Vec<Result<MetricAnswer, ObservationError>>> {
         let mut asked = Vec::new();
         let mut owners = Vec::new();
         for (index, question) in questions.iter().enumerate() {
-            let (Ok(scale), Ok(_)) = (&targets[index].scale, &pods[index]) else {
+            let (Ok(scale), Ok(Ok(_))) = (&targets[index].scale, &pods[index]) else {
                 continue;
             };
             let Ok(Some(pods)) = &parsed[index] else {
@@ -264,7 +276,11 @@ impl<M: MetricsSource> Reader for KubernetesReader<M> {
         }
     }
 
-    async fn observe(&self, _now: Timestamp, questions: &[Question]) -> Vec<Observation> {
+    async fn observe(
+        &self,
+        _now: Timestamp,
+        questions: &[Question],
+    ) -> Vec<Result<Observation, NoRowsLeft>> {
         self.caches.synced().await;
         let targets = self.targets(questions).await;
         let (parsed, pods) = {
@@ -276,22 +292,33 @@ impl<M: MetricsSource> Reader for KubernetesReader<M> {
         let metrics = self.measure(questions, &targets, &parsed, &pods).await;
         let parts = targets.into_iter().zip(pods).zip(metrics);
         parts
-            .map(|((target, pods), metrics)| Observation {
-                scale: target.scale,
-                pods,
-                metrics,
-                labels: target.labels,
-                annotations: target.annotations,
+            .map(|((target, pods), metrics)| {
+                Ok(Observation {
+                    scale: target.scale,
+                    pods: pods?,
+                    metrics,
+                    labels: target.labels,
+                    annotations: target.annotations,
+                })
             })
             .collect()
+    }
+
+    fn row_limit(&self, namespace: &str) -> usize {
+        rows::limit(self.caches.pods().count(namespace))
     }
 }
 
 impl Target {
+    /// Returns the bytes of labels and annotations.
+    fn weight(&self) -> usize {
+        self.labels.bytes().saturating_add(self.annotations.bytes())
+    }
+
     /// Returns the result for a target that could not be read in time.
-    fn unread(target: &CrossVersionObjectReference, problem: &impl ToString) -> Self {
+    fn unread(target: &CrossVersionObjectReference, problem: &str) -> Self {
         Self {
-            scale: Err(unavailable(target, &problem.to_string())),
+            scale: Err(unavailable(target, problem)),
             labels: GrantedInput::default(),
             annotations: GrantedInput::default(),
         }

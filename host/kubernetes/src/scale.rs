@@ -68,13 +68,7 @@ impl Scales {
         replicas: i32,
         leads: impl Fn() -> bool,
     ) -> Result<(), String> {
-        let CrossVersionObjectReference { kind, name, .. } = target;
-        let failed = |problem: &str| {
-            format!(
-                "the scale of {kind} {}/{name} was not written: {problem}",
-                key.namespace
-            )
-        };
+        let failed = |problem: &str| unwritten(key, target, problem);
         let path = self.path(&key.namespace, target).await;
         let path = path.map_err(|error| failed(&error.message))?;
         let mut version = from.resource_version.clone();
@@ -240,6 +234,17 @@ pub(crate) fn unavailable(target: &CrossVersionObjectReference, problem: &str) -
         class: "scaleUnavailable",
         message: format!("the scale of {kind} {name:?} can't be read: {problem}"),
     }
+}
+
+/// Returns the message about a scale that was not written.
+pub(crate) fn unwritten(
+    key: &ObjectKey,
+    target: &CrossVersionObjectReference,
+    problem: &str,
+) -> String {
+    let CrossVersionObjectReference { kind, name, .. } = target;
+    let namespace = &key.namespace;
+    format!("the scale of {kind} {namespace}/{name} was not written: {problem}")
 }
 
 fn read(scale: autoscaling::Scale) -> Scale {

@@ -1,25 +1,45 @@
 //! Carries out the core's intents while this process is leader. The replica half writes
 //! to the cluster only here.
 
+use std::time::Duration;
+
 use flyball_decision::event::Event;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 use flyball_replicas::ports::{Autoscaler, Report, ScaleIntent, Writer};
 use flyball_replicas::status::AutoscalerStatus;
-use futures::{StreamExt, stream};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 
 use crate::cache::Caches;
 use crate::events::Events;
+use crate::fair_requests::{FairRequests, RequestLimits, Undone};
 use crate::lease::Leadership;
 use crate::request::{CONCURRENCY, RequestError, answer};
 use crate::resource::{self, PatchedObject, ReplicaAutoscaler, StatusPatch};
-use crate::scale::Scales;
+use crate::scale::{self, Scales};
 use crate::status::StatusObject;
 
 /// Field manager of the written fields.
 pub(crate) const FIELD_MANAGER: &str = "flyball";
+
+/// Limits of writing the scales of a tick. The API of an aggregated server, whose kinds a
+/// spec may name, can hang; the namespaces share the places all the same.
+const SCALES: RequestLimits = RequestLimits {
+    concurrency: CONCURRENCY,
+    per_namespace: CONCURRENCY / 2,
+    request: Duration::from_secs(8),
+    begin: Duration::from_secs(8),
+    weight: usize::MAX,
+};
+
+/// Limits of the reports of a tick. All of them are begun, since the next decision would not
+/// repeat what they say. Their requests have time limits of their own, which are shorter.
+const REPORTS: RequestLimits = RequestLimits {
+    request: Duration::from_secs(60),
+    begin: Duration::MAX,
+    ..SCALES
+};
 
 /// Writes to a Kubernetes cluster.
 pub struct KubernetesWriter {
@@ -29,6 +49,8 @@ pub struct KubernetesWriter {
     events: Events,
     caches: Caches,
     leadership: Leadership,
+    scale_writes: FairRequests,
+    report_writes: FairRequests,
 }
 
 impl KubernetesWriter {
@@ -44,10 +66,12 @@ impl KubernetesWriter {
             client: writes,
             caches,
             leadership,
+            scale_writes: FairRequests::new(SCALES),
+            report_writes: FairRequests::new(REPORTS),
         }
     }
 
-    async fn write_scale(&self, intent: ScaleIntent) -> Result<(), String> {
+    async fn write_scale(&self, intent: &ScaleIntent) -> Result<(), String> {
         let ScaleIntent {
             autoscaler,
             from,
@@ -56,11 +80,11 @@ impl KubernetesWriter {
         let target = &autoscaler.spec.scale_target_ref;
         let leads = || self.leadership.leads();
         self.scales
-            .set(&autoscaler.key, target, &from, replicas, leads)
+            .set(&autoscaler.key, target, from, *replicas, leads)
             .await
     }
 
-    async fn write_report(&self, now: Timestamp, report: Report) {
+    async fn write_report(&self, now: Timestamp, report: &Report) {
         if !self.leadership.leads() {
             return;
         }
@@ -68,22 +92,23 @@ impl KubernetesWriter {
         let Report {
             autoscaler,
             status,
-            mut events,
+            events,
         } = report;
+        let mut unwritten = None;
         let ObjectKey { namespace, name } = &autoscaler.key;
-        if let Some(status) = &status
-            && let Err(error) = self.write_status(&autoscaler, status).await
+        if let Some(status) = status
+            && let Err(error) = self.write_status(autoscaler, status).await
         {
             let problem = error.message();
             tracing::warn!(%namespace, %name, %problem, "the status was not written");
-            events.push(Event {
+            unwritten = Some(Event {
                 warning: true,
                 reason: "FailedUpdateStatus".to_owned(),
                 message: problem.to_owned(),
             });
         }
         let about = resource::object_reference(namespace, name, &autoscaler.uid);
-        for event in &events {
+        for event in events.iter().chain(&unwritten) {
             if !leadership.leads() {
                 return;
             }
@@ -127,18 +152,38 @@ impl KubernetesWriter {
 
 impl Writer for KubernetesWriter {
     async fn scale(&self, _now: Timestamp, intents: Vec<ScaleIntent>) -> Vec<Result<(), String>> {
-        let writes = intents.into_iter().map(|intent| self.write_scale(intent));
-        stream::iter(writes).buffered(CONCURRENCY).collect().await
+        let write = |intent| self.write_scale(intent);
+        let written = self
+            .scale_writes
+            .send_each(&intents, |intent| &intent.autoscaler.key, write, |_| 0)
+            .await;
+        let results = intents.iter().zip(written);
+        let result = |(intent, written): (&ScaleIntent, Result<_, Undone>)| {
+            let Autoscaler { key, spec, .. } = &*intent.autoscaler;
+            let undone = |undone: Undone| {
+                let problem = undone.to_string();
+                Err(scale::unwritten(key, &spec.scale_target_ref, &problem))
+            };
+            written.unwrap_or_else(undone)
+        };
+        results.map(result).collect()
     }
 
     async fn report(&self, now: Timestamp, reports: Vec<Report>) {
         self.events.forget(now);
-        let writes = reports
-            .into_iter()
-            .map(|report| self.write_report(now, report));
-        stream::iter(writes)
-            .buffer_unordered(CONCURRENCY)
-            .collect::<()>()
+        let write = |report| self.write_report(now, report);
+        let written = self
+            .report_writes
+            .send_each(&reports, |report| &report.autoscaler.key, write, |()| 0)
             .await;
+        let mut late = reports
+            .iter()
+            .zip(written)
+            .filter(|(_, written)| written.is_err());
+        if let Some((report, _)) = late.next() {
+            let ObjectKey { namespace, name } = &report.autoscaler.key;
+            let others = late.count();
+            tracing::warn!(%namespace, %name, others, "status and events took too long to write");
+        }
     }
 }

@@ -23,12 +23,17 @@ use crate::history;
 use crate::memory::ObjectMemory;
 use crate::options::ReplicaOptions;
 use crate::pipeline::{self, DecisionContext};
-use crate::ports::{Autoscaler, Observation, Question, Reader, Report, Writer};
+use crate::ports::{Autoscaler, NoRowsLeft, Observation, Question, Reader, Report, Writer};
 use crate::record::{DecisionRecord, Outcome};
+use crate::rows::{self, RowBudget};
 use crate::spec::Mode;
 use flyball_decision::policy::{PolicyEngine, WantedInput, kind};
 use flyball_decision::ports::{Clock, DecisionPorts};
 use flyball_decision::time::Timestamp;
+
+/// Time until objects are observed for which their namespace had no rows left. Each
+/// observation may fetch the usage of all pods of the namespace.
+const ROWS_PAUSE_MS: i64 = 1000;
 
 /// The loop over all autoscalers.
 pub struct ReplicaLoop<R, W, C> {
@@ -86,8 +91,9 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     }
 
     /// Handles the objects that are due at `now`. Returns when the next one is due: at
-    /// once if decisions were put off, because their policies have used up the fuel of a
-    /// tick for their namespace.
+    /// once if decisions were put off because their policies have used up the fuel of a
+    /// tick for their namespace, and after a pause if the observations before have used up
+    /// its rows.
     pub async fn tick(&mut self, now: Timestamp) -> Timestamp {
         let autoscalers = self.reader.autoscalers();
         let store = &*self.ports.store;
@@ -96,7 +102,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             self.ports.recorder.forget(&gone);
         }
         self.fuel.begin();
-        let due = self.within_fuel(due);
+        let due = self.within_budgets(now, due);
         if !due.is_empty() {
             let due = self.with_wants(due);
             let mut due = self.observe(now, due).await;
@@ -109,30 +115,38 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             self.report(now, due).await;
         }
         self.schedule
-            .next(now)
+            .next()
             .unwrap_or_else(|| now.plus(self.options.sync_period_ms))
     }
 
-    /// Puts off the objects for which the fuel is not expected to last, so that they are not
-    /// observed in vain.
-    fn within_fuel(
+    /// Puts off the objects for which rows or fuel are not expected to last, so that they
+    /// are not observed in vain.
+    fn within_budgets(
         &mut self,
+        now: Timestamp,
         mut due: Vec<(Arc<Autoscaler>, usize, Turn)>,
     ) -> Vec<(Arc<Autoscaler>, usize, Turn)> {
+        let mut rows = RowBudget::default();
         due.retain(|(autoscaler, slot, turn)| {
             let Some(entry) = self.schedule.entry(*slot) else {
                 return false;
             };
-            let is_within = self.fuel.expects(
+            let namespace = &autoscaler.key.namespace;
+            let row_limit = || self.reader.row_limit(namespace);
+            let again = if !self.fuel.expects(
                 self.options.policy_tick_fuel,
-                &autoscaler.key.namespace,
+                namespace,
                 &entry.prepared.policies,
                 entry.expected_fuel(),
-            );
-            if !is_within {
-                self.schedule.put_off(*slot, *turn);
-            }
-            is_within
+            ) {
+                now
+            } else if !rows.take(namespace, entry.rows_observed, row_limit) {
+                now.plus(ROWS_PAUSE_MS)
+            } else {
+                return true;
+            };
+            self.schedule.put_off(*slot, *turn, again);
+            false
         });
         due
     }
@@ -156,7 +170,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         wanting
     }
 
-    async fn observe(&self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
+    async fn observe(&mut self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
         let question = |due: &Due| Question {
             autoscaler: Arc::clone(&due.autoscaler),
             target_metadata: due.wants_metadata(),
@@ -165,14 +179,27 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         let questions: Vec<_> = due.iter().map(question).collect();
         let observations = self.reader.observe(now, &questions).await;
         for (due, observation) in due.iter_mut().zip(observations) {
-            due.observation = Some(observation);
+            match observation {
+                Ok(observation) => due.observation = Some(observation),
+                Err(NoRowsLeft { rows }) => {
+                    let again = now.plus(ROWS_PAUSE_MS);
+                    self.schedule.put_off(due.slot, due.turn, again);
+                    if let Some(entry) = self.schedule.entry(due.slot) {
+                        entry.rows_observed = rows;
+                    }
+                }
+            }
         }
         due
     }
 
     /// Adds the observations to columns and memories, for all objects before anything is
     /// decided about one.
+    ///
+    /// An observation may have more rows than was known before it was made: objects beyond
+    /// the limit are put off.
     fn take_in(&mut self, now: Timestamp, due: &mut [Due]) {
+        let mut budget = RowBudget::default();
         for due in due {
             let Some(observation) = &mut due.observation else {
                 continue;
@@ -184,7 +211,16 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             };
             self.schedule.set_ready(due.slot, ready);
             if let Some(entry) = self.schedule.entry(due.slot) {
-                take_in(entry, now, observation, &due.wants);
+                let namespace = &due.autoscaler.key.namespace;
+                let row_limit = || self.reader.row_limit(namespace);
+                entry.rows_observed = rows::observed(&due.autoscaler.spec, observation);
+                if budget.take(namespace, entry.rows_observed, row_limit) {
+                    take_in(entry, now, observation, &due.wants);
+                } else {
+                    due.observation = None;
+                    let again = now.plus(ROWS_PAUSE_MS);
+                    self.schedule.put_off(due.slot, due.turn, again);
+                }
             }
         }
     }
@@ -217,7 +253,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 .fuel
                 .is_used_up(self.options.policy_tick_fuel, namespace, policies)
             {
-                self.schedule.put_off(due.slot, due.turn);
+                self.schedule.put_off(due.slot, due.turn, now);
                 due.observation = None;
                 continue;
             }
@@ -298,8 +334,13 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     }
 
     async fn report(&mut self, now: Timestamp, due: Vec<Due>) {
-        let concluded = due.into_iter().filter_map(|due| self.conclude(now, due));
-        let reports: Vec<_> = concluded.collect();
+        let mut reports = Vec::new();
+        for due in due {
+            let (slot, autoscaler) = (due.slot, Arc::clone(&due.autoscaler));
+            reports.extend(self.conclude(now, due));
+            let row_limit = || self.reader.row_limit(&autoscaler.key.namespace);
+            self.schedule.keep_columns(slot, row_limit);
+        }
         if !reports.is_empty() {
             self.writer.report(now, reports).await;
         }

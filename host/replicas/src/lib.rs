@@ -20,6 +20,7 @@ pub mod pods;
 pub mod ports;
 pub mod record;
 mod replay;
+pub mod rows;
 pub mod selector;
 pub mod spec;
 pub mod status;

@@ -86,6 +86,14 @@ impl Observation {
     }
 }
 
+/// An object is not observed, since its namespace has no rows left for it (see
+/// [`rows`](crate::rows)). It is to be observed first next time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRowsLeft {
+    /// Number of rows that its observation would have.
+    pub rows: usize,
+}
+
 /// The scale subresource of a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scale {
@@ -127,9 +135,9 @@ impl ObservationError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MetricAnswer {
     /// A value for each pod that has one.
-    Pods(Vec<PodSample>),
+    Pods(Arc<[PodSample]>),
     /// One value for `Object`, one per series for `External`; in milli.
-    Values(Vec<i64>),
+    Values(Arc<[i64]>),
 }
 
 /// A metric of one pod.
@@ -176,12 +184,20 @@ pub trait Reader: Send + Sync {
     fn autoscalers(&self) -> Vec<Arc<Autoscaler>>;
 
     /// Observes each of these autoscalers. Observations are at the index of their
-    /// question; what could not be read is an error within the observation.
+    /// question; what could not be read is an error within the observation. Of the objects
+    /// of a namespace, the first ones are observed, as far as the rows suffice.
     fn observe(
         &self,
         now: Timestamp,
         questions: &[Question],
-    ) -> impl Future<Output = Vec<Observation>> + Send;
+    ) -> impl Future<Output = Vec<Result<Observation, NoRowsLeft>>> + Send;
+
+    /// Returns how many rows the observations of a namespace may have at a time (see
+    /// [`rows`](crate::rows)). There is no limit by default: a cluster that several tenants
+    /// fill needs one.
+    fn row_limit(&self, _namespace: &str) -> usize {
+        usize::MAX
+    }
 }
 
 impl<R: Reader> Reader for Arc<R> {
@@ -193,8 +209,12 @@ impl<R: Reader> Reader for Arc<R> {
         &self,
         now: Timestamp,
         questions: &[Question],
-    ) -> impl Future<Output = Vec<Observation>> + Send {
+    ) -> impl Future<Output = Vec<Result<Observation, NoRowsLeft>>> + Send {
         R::observe(self, now, questions)
+    }
+
+    fn row_limit(&self, namespace: &str) -> usize {
+        R::row_limit(self, namespace)
     }
 }
 
@@ -238,7 +258,6 @@ pub trait Writer: Send + Sync {
         intents: Vec<ScaleIntent>,
     ) -> impl Future<Output = Vec<Result<(), String>>> + Send;
 
-    /// Writes statuses and events. The writer itself logs failures and retries at the
-    /// next report.
+    /// Writes statuses and events. The writer itself logs failures.
     fn report(&self, now: Timestamp, reports: Vec<Report>) -> impl Future<Output = ()> + Send;
 }

@@ -10,7 +10,7 @@ use flyball_nodes::ports::{
 };
 use flyball_nodes::state::ClusterState;
 use flyball_replicas::ports::{
-    Autoscaler, Observation, Question, Reader, Report, ScaleIntent, Writer,
+    Autoscaler, NoRowsLeft, Observation, Question, Reader, Report, ScaleIntent, Writer,
 };
 
 use crate::scenario::{Scenario, ScenarioError};
@@ -97,10 +97,14 @@ impl Reader for Cluster {
         self.world().autoscalers()
     }
 
-    async fn observe(&self, now: Timestamp, questions: &[Question]) -> Vec<Observation> {
+    async fn observe(
+        &self,
+        now: Timestamp,
+        questions: &[Question],
+    ) -> Vec<Result<Observation, NoRowsLeft>> {
         let mut world = self.world();
         world.advance_to(now);
-        let observe = |question| world.observe(now, question);
+        let observe = |question| Ok(world.observe(now, question));
         questions.iter().map(observe).collect()
     }
 }

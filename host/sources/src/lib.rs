@@ -2,7 +2,7 @@
 //!
 //! [`MetricsApis`] fetches the metrics that a reader asks for. A metric of several
 //! autoscalers is fetched once per call. The namespaces share the requests, so that a
-//! backend that hangs delays what it feeds ([`FairReads`]). This crate makes no decisions,
+//! backend that hangs delays what it feeds ([`FairRequests`]). This crate makes no decisions,
 //! and caches nothing but kinds between calls.
 
 mod custom;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_decision::text;
-use flyball_kubernetes::{FairReads, Kinds, ReadLimits, Unread};
+use flyball_kubernetes::{FairRequests, Kinds, RequestLimits, Undone};
 use flyball_replicas::ports::{MetricAnswer, MetricQuestion, MetricsSource, ObservationError};
 use flyball_replicas::spec::{MetricSpec, ObjectMetric};
 use kube::Client;
@@ -35,12 +35,16 @@ pub const TIMEOUT: Duration = Duration::from_secs(2);
 /// that is not fetched by then is unavailable, and does not affect others.
 const HANGING: u32 = 5;
 
+/// Values of External metrics above which no more is fetched for a namespace in one call.
+/// Metrics of pods are asked for only for as many pods as the namespace has rows for.
+const VALUES: usize = 100_000;
+
 /// metrics.k8s.io, custom.metrics.k8s.io and external.metrics.k8s.io.
 #[derive(Clone)]
 pub struct MetricsApis {
     client: Client,
     kinds: Kinds,
-    reads: Arc<FairReads>,
+    requests: Arc<FairRequests>,
 }
 
 /// A request.
@@ -87,16 +91,17 @@ impl MetricsApis {
     /// A call takes five times as long at most.
     #[must_use]
     pub fn new(client: Client, kinds: Kinds, timeout: Duration) -> Self {
-        let limits = ReadLimits {
+        let limits = RequestLimits {
             concurrency: CONCURRENCY,
             per_namespace: PER_NAMESPACE,
-            read: timeout,
+            request: timeout,
             begin: timeout * (HANGING - 1),
+            weight: VALUES,
         };
         Self {
             client,
             kinds,
-            reads: Arc::new(FairReads::new(limits)),
+            requests: Arc::new(FairRequests::new(limits)),
         }
     }
 
@@ -125,8 +130,11 @@ impl MetricsSource for MetricsApis {
             let namespace = question.namespace;
             Some((namespace, fetch.request(namespace)?))
         });
-        let read = |request| self.answer(request);
-        let answers = self.reads.read(requests, read).await;
+        let send = |request| self.answer(request);
+        let answers = self
+            .requests
+            .send(requests, send, values_outside_pods)
+            .await;
         let answer = |(question, fetch): (&MetricQuestion<'_>, &Fetch<'_>)| {
             let answer = match fetch {
                 Fetch::Invalid(error) => return Err(error.clone()),
@@ -135,7 +143,7 @@ impl MetricsSource for MetricsApis {
             let answer = answer.and_then(|request| answers.get(&request));
             let answer = match answer.ok_or_else(nothing_fetched)? {
                 Ok(answer) => answer.as_ref().map_err(Clone::clone)?,
-                Err(unread) => return Err(late(unread)),
+                Err(undone) => return Err(late(undone)),
             };
             match (answer, fetch) {
                 (
@@ -153,8 +161,15 @@ impl MetricsSource for MetricsApis {
     }
 }
 
-fn late(unread: &Unread) -> ObservationError {
-    unavailable(unread.to_string())
+fn values_outside_pods(answer: &Result<Answer, ObservationError>) -> usize {
+    match answer {
+        Ok(Answer::Values(MetricAnswer::Values(values))) => values.len(),
+        Ok(Answer::Values(MetricAnswer::Pods(_)) | Answer::Usage(_)) | Err(_) => 0,
+    }
+}
+
+fn late(undone: &Undone) -> ObservationError {
+    unavailable(undone.to_string())
 }
 
 /// Returns the error for a metric that is unavailable. Its message is shortened: it may

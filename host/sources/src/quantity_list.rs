@@ -117,7 +117,7 @@ pub fn pod_samples(list: ValueList) -> Result<MetricAnswer, ObservationError> {
 pub fn object_value(list: &ValueList) -> Result<MetricAnswer, ObservationError> {
     match &*list.items {
         [Item { object, value }] => match value {
-            Ok(value) => Ok(MetricAnswer::Values(vec![value.value.0])),
+            Ok(value) => Ok(MetricAnswer::Values([value.value.0].into())),
             Err(problem) => Err(unavailable(format!(
                 "the metrics of object {object:?} can't be read: {problem}"
             ))),

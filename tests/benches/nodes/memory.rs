@@ -341,7 +341,7 @@ impl MetricsSource for Nobody {
     ) -> Vec<Result<MetricAnswer, ObservationError>> {
         // The same number as the existing pods.
         let value = i64::try_from(PER_OWNER * 10_000).unwrap_or(i64::MAX);
-        let answer = |_: &MetricQuestion<'_>| Ok(MetricAnswer::Values(vec![value]));
+        let answer = |_: &MetricQuestion<'_>| Ok(MetricAnswer::Values([value].into()));
         questions.iter().map(answer).collect()
     }
 }

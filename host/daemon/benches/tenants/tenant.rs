@@ -8,8 +8,8 @@ use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 use flyball_replicas::pods::{Phase, Pod, Ready};
 use flyball_replicas::ports::{
-    Autoscaler, MetricAnswer, Observation, ObservationError, Question, Reader, Report, Scale,
-    ScaleIntent, Writer,
+    Autoscaler, MetricAnswer, NoRowsLeft, Observation, ObservationError, Question, Reader, Report,
+    Scale, ScaleIntent, Writer,
 };
 use flyball_replicas::status::AutoscalerStatus;
 use flyball_simulation::Cluster;
@@ -118,7 +118,7 @@ impl Tenant {
                 resource_version: "1".into(),
             }),
             pods,
-            metrics: vec![Ok(MetricAnswer::Values(vec![value]))],
+            metrics: vec![Ok(MetricAnswer::Values([value].into()))],
             labels: GrantedInput::default(),
             annotations: GrantedInput::default(),
         }
@@ -200,7 +200,11 @@ impl Reader for Tenant {
         all
     }
 
-    async fn observe(&self, now: Timestamp, questions: &[Question]) -> Vec<Observation> {
+    async fn observe(
+        &self,
+        now: Timestamp,
+        questions: &[Question],
+    ) -> Vec<Result<Observation, NoRowsLeft>> {
         let others: Vec<Question> = questions
             .iter()
             .filter(|question| !is_own(&question.autoscaler))
@@ -208,7 +212,7 @@ impl Reader for Tenant {
             .collect();
         let mut others = self.cluster.observe(now, &others).await.into_iter();
         let observe = |question: &Question| match is_own(&question.autoscaler) {
-            true => Some(self.observe_own(now, &question.autoscaler)),
+            true => Some(Ok(self.observe_own(now, &question.autoscaler))),
             false => others.next(),
         };
         questions.iter().filter_map(observe).collect()

@@ -9,6 +9,7 @@ use flyball_decision::time::{self, Timestamp};
 use flyball_placement::Name;
 use flyball_replicas::labels::{LabelSets, Labels};
 use flyball_replicas::pods::{Phase, Pod, PodRequests, Ready};
+use flyball_replicas::rows;
 use flyball_replicas::selector::Selector;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -44,6 +45,8 @@ struct Namespace {
     by_labels: LabelSets<Vec<u32>>,
     /// The last result of each selector, returned again while it is unchanged.
     selected: HashMap<String, Arc<[Pod]>>,
+    /// Rows of these results: one for each pod, and those of the selectors' texts.
+    rows_selected: usize,
 }
 
 /// A compact [`Pod`]. Times are encoded by [`time::column`], which halves their size.
@@ -76,18 +79,19 @@ impl Pods {
         }
     }
 
-    /// Returns the pods that a selector matches, ordered by name. Returns the same
-    /// `Arc` as before if they are unchanged.
+    /// Returns the pods with these label sets, which a selector matches, ordered by name.
+    /// Returns the same `Arc` as before for the same text of the selector if they are
+    /// unchanged.
     pub(crate) fn select(
         &mut self,
         namespace: &str,
         text: &str,
-        selector: &Selector,
+        label_sets: &[Arc<Labels>],
     ) -> Arc<[Pod]> {
         let Some(namespace) = self.namespaces.get_mut(namespace) else {
             return Arc::new([]);
         };
-        let found = namespace.select(selector);
+        let found = namespace.select(label_sets);
         let known = namespace.selected.get(text);
         if let Some(known) = known
             && known.len() == found.len()
@@ -96,11 +100,24 @@ impl Pods {
             return known.clone();
         }
         let pods: Arc<[Pod]> = found.into_iter().map(CompactPod::pod).collect();
-        if namespace.selected.len() > SWEEP_MINIMUM.max(2 * namespace.by_name.len()) {
-            namespace.selected.clear();
-        }
-        namespace.selected.insert(text.to_owned(), pods.clone());
+        namespace.keep(text, &pods);
         pods
+    }
+
+    /// Returns the number of pods of a namespace.
+    pub(crate) fn count(&self, namespace: &str) -> usize {
+        let namespace = self.namespaces.get(namespace);
+        namespace.map_or(0, |namespace| namespace.by_name.len())
+    }
+
+    /// Returns the number of pods with these label sets.
+    pub(crate) fn count_with(&self, namespace: &str, label_sets: &[Arc<Labels>]) -> usize {
+        let Some(namespace) = self.namespaces.get(namespace) else {
+            return 0;
+        };
+        let slots = label_sets.iter();
+        let slots = slots.filter_map(|labels| namespace.by_labels.get(labels));
+        slots.map(Vec::len).sum()
     }
 
     /// Returns the distinct label sets of the pods that a selector matches.
@@ -219,14 +236,28 @@ fn share(texts: &mut HashSet<Name>, text: &Name) -> Name {
 }
 
 impl Namespace {
-    /// Returns the pods that a selector matches, ordered by name.
-    fn select(&self, selector: &Selector) -> Vec<&CompactPod> {
-        let matching = self.by_labels.matching(selector).into_iter();
-        let slots = matching.filter_map(|labels| self.by_labels.get(labels));
+    /// Returns the pods with these label sets, ordered by name.
+    fn select(&self, label_sets: &[Arc<Labels>]) -> Vec<&CompactPod> {
+        let slots = label_sets.iter();
+        let slots = slots.filter_map(|labels| self.by_labels.get(labels));
         let pods = slots.flatten().filter_map(|&slot| self.slots.get(slot));
         let mut pods: Vec<_> = pods.collect();
         pods.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         pods
+    }
+
+    /// Keeps the result of a selector. If the results have too many rows, they are made
+    /// anew from now on.
+    fn keep(&mut self, text: &str, pods: &Arc<[Pod]>) {
+        let rows_of = |pods: &Arc<[Pod]>| 1 + text.len() / rows::ROW_BYTES + pods.len();
+        let rows = rows_of(pods);
+        if self.rows_selected + rows > rows::limit(self.by_name.len()) {
+            self.selected.clear();
+            self.rows_selected = 0;
+        }
+        self.rows_selected += rows;
+        let before = self.selected.insert(text.to_owned(), Arc::clone(pods));
+        self.rows_selected -= before.map_or(0, |pods| rows_of(&pods));
     }
 
     /// Inserts a pod. There must be none of its name.
@@ -367,6 +398,7 @@ fn at(column: i64) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use flyball_replicas::rows;
     use flyball_replicas::selector::Selector;
     use kube::runtime::watcher::Event;
     use serde_json::json;
@@ -386,8 +418,32 @@ mod tests {
 
     fn names(pods: &mut Pods, text: &str) -> Vec<String> {
         let selector = Selector::parse(text).unwrap_or_default();
-        let found = pods.select("default", text, &selector);
+        let label_sets = pods.label_sets("default", &selector);
+        let found = pods.select("default", text, &label_sets);
         found.iter().map(|pod| pod.name.to_string()).collect()
+    }
+
+    #[test]
+    fn results_of_selectors_are_kept_as_far_as_the_rows_suffice() -> Result<()> {
+        let mut pods = Pods::default();
+        for number in 0..100 {
+            pods.take(&Event::Apply(pod(&format!("web-{number:02}"), "web")?));
+        }
+        let limit = rows::limit(100);
+        let mut most = 0;
+        for number in 0..2 * limit / 100 {
+            assert_eq!(
+                names(&mut pods, &format!("app=web,x!=y{number}")).len(),
+                100
+            );
+            let results = pods.namespaces["default"].selected.len();
+            most = most.max(101 * results);
+        }
+        assert!(
+            (limit - 101..=limit).contains(&most),
+            "{most} of {limit} rows"
+        );
+        Ok(())
     }
 
     #[test]

@@ -6,7 +6,7 @@ use flyball_decision::time::Timestamp;
 use flyball_kubernetes::{Caches, ConnectOptions, KubernetesReader, connect, crd_yaml};
 use flyball_replicas::observe::Prepared;
 use flyball_replicas::options::ReplicaOptions;
-use flyball_replicas::ports::{Autoscaler, Observation, Question, Reader};
+use flyball_replicas::ports::{Autoscaler, NoRowsLeft, Observation, Question, Reader};
 use flyball_sources::{MetricsApis, TIMEOUT};
 use flyball_test_support::{Cluster, ClusterOptions, wait_for};
 use std::sync::Arc;
@@ -97,14 +97,24 @@ impl Flyball {
     /// Observes the target of the autoscaler with this name.
     pub fn observe(&self, name: &str) -> Option<Observation> {
         let autoscaler = self.autoscaler(name)?;
-        let prepared = Prepared::new(&autoscaler, &ReplicaOptions::default());
-        let questions = [Question {
-            autoscaler,
-            target_metadata: true,
-            metric_selectors: prepared.metric_selectors,
-        }];
-        self.runtime
-            .block_on(self.reader.observe(Timestamp(0), &questions))
-            .pop()
+        self.observe_all(vec![autoscaler]).pop()?.ok()
+    }
+
+    /// Observes the targets of autoscalers.
+    pub fn observe_all(
+        &self,
+        autoscalers: Vec<Arc<Autoscaler>>,
+    ) -> Vec<Result<Observation, NoRowsLeft>> {
+        let question = |autoscaler: Arc<Autoscaler>| {
+            let prepared = Prepared::new(&autoscaler, &ReplicaOptions::default());
+            Question {
+                autoscaler,
+                target_metadata: true,
+                metric_selectors: prepared.metric_selectors,
+            }
+        };
+        let questions: Vec<_> = autoscalers.into_iter().map(question).collect();
+        let observed = self.reader.observe(Timestamp(0), &questions);
+        self.runtime.block_on(observed)
     }
 }

@@ -1,8 +1,9 @@
 //! Observations of the reader, and targets that it refuses.
 
 use flyball_replicas::pods::{Phase, Ready};
-use flyball_replicas::ports::MetricAnswer;
+use flyball_replicas::ports::{MetricAnswer, NoRowsLeft, Observation, Reader as _};
 use flyball_test_support::{Cluster, wait_for};
+use serde_json::json;
 
 use crate::fixture::{DEPLOYMENT, Flyball, MINUTE, WEB, autoscaler, cluster};
 
@@ -65,6 +66,64 @@ fn a_target_is_observed_with_its_scale_pods_metrics_and_labels() {
 
 fn ready(pod: &flyball_replicas::pods::Pod) -> Option<Ready> {
     pod.ready.map(|(ready, _)| ready)
+}
+
+/// Twenty metrics of 200 pods are 4,200 rows, with those of the pods. A namespace with 200
+/// pods has 26,400.
+#[test]
+fn objects_that_have_the_same_pods_are_observed_as_far_as_the_rows_suffice() {
+    let cluster = cluster();
+    cluster.apply(DEPLOYMENT).unwrap();
+    cluster
+        .kubectl(&["scale", "deployment/web", "--replicas=0"])
+        .unwrap();
+    let pod = |number| {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": { "name": format!("pod-{number:03}"), "labels": { "app": "web" } },
+            "spec": { "containers": [{ "name": "web", "image": "web" }] },
+        })
+    };
+    let pods: Vec<_> = (0..200).map(pod).collect();
+    let pods = json!({ "apiVersion": "v1", "kind": "List", "items": pods });
+    cluster.apply(&pods.to_string()).unwrap();
+    let metrics: String = (0..20)
+        .map(|number| {
+            format!(
+                "{{ type: ContainerResource, containerResource: {{ name: cpu, container: c{number}, \
+                 target: {{ type: AverageValue, averageValue: 100m }} }} }},"
+            )
+        })
+        .collect();
+    let spec = format!("{WEB}, mode: Observe, metrics: [{metrics}]");
+    for number in 0..8 {
+        let observer = autoscaler(&format!("observer-{number}"), &spec);
+        cluster.apply(&observer).unwrap();
+    }
+    let flyball = Flyball::connect(&cluster);
+    let all = || {
+        let all = flyball.reader.autoscalers();
+        let observed = flyball.observe_all(all);
+        Ok((observed.len() == 8 && pods_of(&observed[0]) == 200).then_some(observed))
+    };
+    let observed = wait_for("eight objects with 200 pods", MINUTE, all).unwrap();
+    let rows: Vec<_> = observed.iter().map(|one| one.as_ref().err()).collect();
+    let over = Some(&NoRowsLeft { rows: 4_200 });
+    assert_eq!(rows, [None, None, None, None, None, None, over, over]);
+    assert!(observed[..6].iter().all(|one| pods_of(one) == 200));
+    assert_eq!(flyball.reader.row_limit("default"), 26_400);
+    assert!(
+        flyball.observe("observer-7").is_some(),
+        "alone it is observed"
+    );
+}
+
+fn pods_of(observed: &Result<Observation, NoRowsLeft>) -> usize {
+    let pods = observed
+        .as_ref()
+        .map(|seen| seen.pods.as_ref().map_or(0, |pods| pods.len()));
+    pods.unwrap_or_default()
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::observe::Columns;
 use crate::options::ReplicaOptions;
 use crate::ports::{Autoscaler, Observation};
 use crate::record::{DecisionRecord, Outcome};
+use crate::rows;
 use crate::status::AutoscalerStatus;
 use flyball_decision::context::GrantedInput;
 use flyball_decision::key::ObjectKey;
@@ -86,6 +87,12 @@ impl CachedDecision {
             conflict: entry.conflict.clone(),
             status: Arc::clone(status),
         })
+    }
+
+    /// Returns the rows that the target's labels and annotations take.
+    pub(super) fn rows_of_texts(&self) -> usize {
+        let [labels, annotations] = &self.metadata;
+        rows::of_texts(&[labels, annotations])
     }
 
     /// Returns whether the decision is still valid. The observation must have been added to the

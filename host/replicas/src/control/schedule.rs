@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::ROWS_PAUSE_MS;
 use super::cached_decision::CachedDecision;
 use crate::memory::ObjectMemory;
 use crate::observe::{Columns, Prepared};
@@ -25,10 +26,16 @@ pub(super) struct Schedule {
     gone: Vec<ObjectKey>,
     /// Number of turns so far.
     turns: u64,
-    /// Sums of the ready replicas of all objects, and by namespace.
+    /// Ready replicas of all objects.
     ready: i64,
-    ready_in: BTreeMap<Arc<str>, i64>,
+    ready_in: Sums,
+    /// Rows of the columns that are kept.
+    rows_in: Sums,
 }
+
+/// Sums by namespace.
+#[derive(Default)]
+struct Sums(BTreeMap<Arc<str>, i64>);
 
 /// State of an object between decisions.
 pub(super) struct Entry {
@@ -48,6 +55,10 @@ pub(super) struct Entry {
     /// Ready replicas, as last observed less what was removed since; 0 if the target is not
     /// written.
     ready: i32,
+    /// Rows of what is kept of it, as counted in its namespace.
+    rows_kept: i64,
+    /// Rows of its last observation; 0 if there was none.
+    pub rows_observed: usize,
     generation: i64,
     due: Timestamp,
     /// Fuel of its last decision. `None` if there was none.
@@ -66,6 +77,8 @@ pub(super) struct Turn {
     pub since: Timestamp,
     /// Whether it was put off.
     pub was_put_off: bool,
+    /// When it is taken if it was put off.
+    again: Timestamp,
 }
 
 impl Schedule {
@@ -93,14 +106,18 @@ impl Schedule {
             let slot = *self.slots.get(&autoscaler.uid)?;
             let entry = self.entries.get_mut(slot)?;
             let is_due = entry.take_turn(now, options.sync_period_ms);
-            if let Some(turn) = entry.put_off.take() {
-                return Some((autoscaler, slot, turn));
+            if let Some(turn) = entry.put_off {
+                return turn.is_up(now).then(|| {
+                    entry.put_off = None;
+                    (autoscaler, slot, turn)
+                });
             }
             self.turns += u64::from(is_due);
             let turn = Turn {
                 number: self.turns,
                 since: now,
                 was_put_off: false,
+                again: now,
             };
             is_due.then_some((autoscaler, slot, turn))
         });
@@ -111,11 +128,12 @@ impl Schedule {
         due
     }
 
-    /// Puts an object's turn off until the next call of [`Self::due`].
-    pub(super) fn put_off(&mut self, slot: usize, turn: Turn) {
+    /// Puts an object's turn off until the first call of [`Self::due`] from `again` on.
+    pub(super) fn put_off(&mut self, slot: usize, turn: Turn, again: Timestamp) {
         if let Some(entry) = self.entries.get_mut(slot) {
             entry.put_off = Some(Turn {
                 was_put_off: true,
+                again,
                 ..turn
             });
         }
@@ -133,27 +151,35 @@ impl Schedule {
 
     /// Returns the ready replicas of the objects of a namespace.
     pub(super) fn ready_in(&self, namespace: &str) -> i64 {
-        self.ready_in.get(namespace).copied().unwrap_or_default()
+        self.ready_in.get(namespace)
     }
 
     /// Sets the ready replicas of an object's target.
     pub(super) fn set_ready(&mut self, slot: usize, ready: i32) {
         if let Some(entry) = self.entries.get_mut(slot) {
             let change = i64::from(ready) - i64::from(std::mem::replace(&mut entry.ready, ready));
-            let namespace = Arc::clone(&entry.key.namespace);
-            self.add_ready(namespace, change);
+            self.ready += change;
+            self.ready_in.add(&entry.key.namespace, change);
         }
     }
 
-    fn add_ready(&mut self, namespace: Arc<str>, change: i64) {
-        self.ready += change;
-        if change == 0 {
+    /// Counts the rows of what is kept of an object. If its namespace then has more than its
+    /// limit, the columns are dropped: the next decision makes them anew.
+    pub(super) fn keep_columns(&mut self, slot: usize, limit: impl FnOnce() -> usize) {
+        let Some(entry) = self.entries.get_mut(slot) else {
+            return;
+        };
+        let (namespace, kept) = (&entry.key.namespace, entry.rows_kept);
+        let rows = i64::try_from(entry.rows()).unwrap_or(i64::MAX);
+        if rows == kept {
             return;
         }
-        let in_namespace = self.ready_in.entry(Arc::clone(&namespace)).or_default();
-        *in_namespace += change;
-        if *in_namespace == 0 {
-            self.ready_in.remove(&namespace);
+        self.rows_in.add(namespace, rows - kept);
+        entry.rows_kept = rows;
+        let limit = i64::try_from(limit()).unwrap_or(i64::MAX);
+        if rows > kept && self.rows_in.get(namespace) > limit {
+            self.rows_in.add(namespace, -rows);
+            entry.drop_columns();
         }
     }
 
@@ -166,9 +192,9 @@ impl Schedule {
         self.entries.get_mut(*self.slots.get(uid)?)
     }
 
-    /// Returns when the next object is due: at once if a turn was put off.
-    pub(super) fn next(&self, now: Timestamp) -> Option<Timestamp> {
-        let due = |entry: &Entry| entry.put_off.map_or(entry.due, |_| now);
+    /// Returns when the next object is due.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        let due = |entry: &Entry| entry.put_off.map_or(entry.due, |turn| turn.again);
         self.entries.iter().map(due).min()
     }
 
@@ -180,9 +206,11 @@ impl Schedule {
         options: &ReplicaOptions,
         store: &dyn StateStore,
     ) -> bool {
-        let look = self.look;
-        if let Some(entry) = self.entry_of(&seen.uid) {
-            entry.look = look;
+        let known = self.slots.get(&seen.uid).copied();
+        if let Some(slot) = known
+            && let Some(entry) = self.entries.get_mut(slot)
+        {
+            entry.look = self.look;
             if entry.is_of(seen) {
                 return false;
             }
@@ -193,13 +221,14 @@ impl Schedule {
                 entry.memory = ObjectMemory::default();
                 store.forget(&seen.uid);
             }
-            entry.cached_decision = None;
             entry.prepared = prepared;
-            entry.columns = Columns::new(&entry.prepared);
+            self.rows_in.add(&entry.key.namespace, -entry.rows_kept);
+            entry.drop_columns();
+            entry.rows_observed = 0;
             entry.generation = seen.generation;
             entry.due = now;
-            if other_target && let Some(slot) = self.slots.get(&seen.uid) {
-                self.set_ready(*slot, 0);
+            if other_target {
+                self.set_ready(slot, 0);
             }
             return true;
         }
@@ -216,6 +245,8 @@ impl Schedule {
             cached_decision: None,
             key: seen.key.clone(),
             ready: 0,
+            rows_kept: 0,
+            rows_observed: 0,
             generation: seen.generation,
             due: now,
             fuel: None,
@@ -240,7 +271,10 @@ impl Schedule {
         gone.sort_by(|a, b| a.uid.cmp(&b.uid));
         for entry in gone {
             store.forget(&entry.uid);
-            self.add_ready(Arc::clone(&entry.key.namespace), -i64::from(entry.ready));
+            let (namespace, ready) = (&entry.key.namespace, i64::from(entry.ready));
+            self.ready -= ready;
+            self.ready_in.add(namespace, -ready);
+            self.rows_in.add(namespace, -entry.rows_kept);
             self.gone.push(entry.key);
         }
     }
@@ -275,7 +309,45 @@ impl Schedule {
     }
 }
 
+impl Turn {
+    /// Returns whether a turn that was put off is to be taken.
+    fn is_up(&self, now: Timestamp) -> bool {
+        // A time that is further away means that the clock was set back.
+        self.again <= now || self.again > now.plus(ROWS_PAUSE_MS)
+    }
+}
+
+impl Sums {
+    fn get(&self, namespace: &str) -> i64 {
+        self.0.get(namespace).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, namespace: &Arc<str>, change: i64) {
+        if change == 0 {
+            return;
+        }
+        let sum = self.0.entry(Arc::clone(namespace)).or_default();
+        *sum += change;
+        if *sum == 0 {
+            self.0.remove(namespace);
+        }
+    }
+}
+
 impl Entry {
+    /// Returns the rows of what is kept until the next decision.
+    fn rows(&self) -> usize {
+        let cached = self.cached_decision.as_ref();
+        self.columns.rows() + cached.map_or(0, CachedDecision::rows_of_texts)
+    }
+
+    /// Drops the columns, and with them the cached decision, which is about them.
+    fn drop_columns(&mut self) {
+        self.columns = Columns::new(&self.prepared);
+        self.cached_decision = None;
+        self.rows_kept = 0;
+    }
+
     /// Returns whether the entry was prepared from this spec. Compares the specs too,
     /// because objects of some kinds have no generation.
     fn is_of(&mut self, seen: &Autoscaler) -> bool {

@@ -73,6 +73,14 @@ impl Columns {
         }
     }
 
+    /// Returns the number of rows: one for each pod, and one for each value or request of a
+    /// metric.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        let of_metric = |metric: &Arc<MetricInput>| metric.value.len().max(metric.request.len());
+        self.source.len() + self.metrics.iter().map(of_metric).sum::<usize>()
+    }
+
     /// Updates the columns and names of pods. Returns whether any pod changed.
     fn update_pods(&mut self, pods: &Arc<[Pod]>) -> bool {
         if Arc::ptr_eq(&self.source, pods) || *self.source == **pods {
@@ -156,7 +164,7 @@ fn measured(
     }
     match answer {
         Ok(MetricAnswer::Pods(samples)) => add_samples(&mut metric, pods, &samples),
-        Ok(MetricAnswer::Values(values)) => metric.value = values,
+        Ok(MetricAnswer::Values(values)) => metric.value = values.to_vec(),
         Err(error) => {
             metric.message = format!("{prefix}{}", text::within(error.message, SOURCE_BYTES));
             metric.error = error.class.to_owned();

@@ -43,7 +43,7 @@ fn a_decision_is_cached_for_a_minute_or_until_something_changes() {
     let measured = Arc::clone(&value);
     world.observe(move |_, seen| {
         let value = measured.load(Ordering::Relaxed);
-        seen.metrics = vec![Ok(MetricAnswer::Values(vec![value]))];
+        seen.metrics = vec![Ok(MetricAnswer::Values([value].into()))];
     });
     world.add("a", queue());
     // The first decision changes the status; the second one leaves it unchanged.
@@ -89,7 +89,7 @@ fn what_goes_by_the_clock_is_decided_each_time() {
         ("window", lower, 20),
     ] {
         let mut world = World::new([policy]);
-        world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values(vec![0]))]);
+        world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values([0].into()))]);
         world.add("a", queue());
         let all: Vec<_> = (0..until).collect();
         assert_eq!(decided(&mut world, 0..until), all, "{what}");
@@ -104,7 +104,7 @@ fn a_policy_that_goes_by_the_clock_is_asked_at_its_time() {
             ..to(3)
         })
     })]);
-    world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values(vec![0]))]);
+    world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values([0].into()))]);
     world.add("a", queue());
     let mut now = 0;
     while now < 100_000 {
@@ -129,7 +129,7 @@ fn a_pod_that_has_just_started_keeps_decisions_from_being_cached() {
     }]);
     world.observe(move |_, seen| {
         seen.pods = Ok(Arc::clone(&pods));
-        seen.metrics = vec![Ok(MetricAnswer::Values(vec![0]))];
+        seen.metrics = vec![Ok(MetricAnswer::Values([0].into()))];
     });
     world.add("a", queue());
     // The cpu initialization period is five minutes.
@@ -144,7 +144,7 @@ fn what_was_asked_for_while_a_decision_stood_counts_as_asked_for() {
     let run = |max_decision_age_ms| {
         let mut world = World::new([steady()]);
         world.options(|options| options.max_decision_age_ms = max_decision_age_ms);
-        world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values(vec![0]))]);
+        world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values([0].into()))]);
         world.add("a", queue());
         let quiet = decided(&mut world, 0..100).len();
         world.swap(policy("hpa", |_, _| Ok(to(1))).state_version(2));

@@ -112,7 +112,7 @@ fn an_object_that_is_late_says_why() {
         .into_iter()
         .find(|record| *record.object.name == *"n1");
     let text = record.unwrap().document().to_string();
-    let line = "put off: policies had used up their fuel for namespace noisy in earlier ticks";
+    let line = "put off: other objects of namespace noisy had used up the fuel or the rows of";
     assert!(text.contains(line), "{text}");
 }
 

@@ -36,7 +36,7 @@ fn what_could_not_be_observed_is_a_gap_in_the_history() {
     world.add("a", queue());
     for second in [0, 15, 30, 45, 60] {
         world.observe(move |_, seen| {
-            seen.metrics = vec![Ok(MetricAnswer::Values(vec![second * 1000]))];
+            seen.metrics = vec![Ok(MetricAnswer::Values([second * 1000].into()))];
             if second == 30 {
                 seen.pods = Err(error("ambiguousSelector", "two selectors match"));
             }
@@ -102,7 +102,7 @@ fn wanted_inputs_are_granted_recorded_and_decided_on_again() {
             texts: texts.iter().copied().map(str::to_owned).collect(),
             ..GrantedInput::default()
         };
-        seen.metrics = vec![Ok(MetricAnswer::Values(vec![2500]))];
+        seen.metrics = vec![Ok(MetricAnswer::Values([2500].into()))];
         if question.target_metadata {
             seen.labels = granted(&["app", "team"], &["web", "shop"]);
             seen.annotations = granted(&["example.org/peak"], &["09:00"]);

@@ -10,6 +10,7 @@ mod messages;
 mod predecessors;
 mod removals;
 mod replays;
+mod rows;
 mod stores;
 mod windows;
 mod world;

@@ -156,7 +156,7 @@ fn the_version_before_gets_what_it_wants_as_long_as_it_decides() {
     let wants = [("window", "2m"), ("step", "15s")];
     let first = first().wants("metric-history", &wants);
     let mut world = World::new([first.clone()]);
-    world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values(vec![7000]))]);
+    world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values([7000].into()))]);
     let external =
         json!({ "metric": { "name": "queue" }, "target": { "type": "Value", "value": "10" } });
     let metrics = json!([{ "type": "External", "external": external }]);

@@ -55,7 +55,7 @@ fn state_is_saved_once_it_has_changed_and_the_write_is_through() {
 fn another_loop_goes_on_with_what_was_kept() {
     let history = counting(2).wants("metric-history", &[("window", "2m"), ("step", "15s")]);
     let mut world = World::new([history]);
-    world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values(vec![7000]))]);
+    world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values([7000].into()))]);
     let external =
         json!({ "metric": { "name": "queue" }, "target": { "type": "Value", "value": "10" } });
     let one_a_day = json!({ "type": "Pods", "value": 1, "periodSeconds": 1800 });
@@ -258,7 +258,7 @@ fn the_latest_of_histories_and_changes_are_kept_within_the_limit() {
         .wants("metric-history", &[("window", "1h"), ("step", "15s")])
         .wants("metric-history", &[("window", "2h"), ("step", "30s")]);
     let mut world = World::new([grows]);
-    world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values(vec![7000]))]);
+    world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values([7000].into()))]);
     let external =
         json!({ "metric": { "name": "queue" }, "target": { "type": "Value", "value": "10" } });
     world.add(

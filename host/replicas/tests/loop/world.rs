@@ -152,6 +152,11 @@ impl World {
         self.shared.0.lock().unwrap().observe = Some(Box::new(change));
     }
 
+    /// Limits the rows that the observations of a namespace may have at a time.
+    pub fn limit_rows(&mut self, rows: usize) {
+        self.shared.0.lock().unwrap().row_limit = Some(rows);
+    }
+
     pub fn refuse_writes(&mut self, why: &str) {
         self.shared.0.lock().unwrap().refusal = Some(why.to_owned());
     }

@@ -93,7 +93,7 @@ fn answer(
     if samples.is_empty() {
         return Err(none("no metrics returned from the metrics API"));
     }
-    Ok(MetricAnswer::Pods(samples))
+    Ok(MetricAnswer::Pods(samples.into()))
 }
 
 /// Returns the value of a metric that is not measured for each pod.
@@ -108,7 +108,7 @@ fn outside_value(
         (None, QUEUE) => window.end.waiting,
         (None, _) => return Err(unknown_custom(name, workload, &[REQUESTS, QUEUE])),
     };
-    Ok(MetricAnswer::Values(vec![milli(value)]))
+    Ok(MetricAnswer::Values([milli(value)].into()))
 }
 
 fn samples(

@@ -14,6 +14,9 @@ pub const HUGE: &str = "huge";
 /// External metric with one value.
 pub const SMALL: &str = "small";
 
+/// Beginning of the names of external metrics with 60,000 values.
+pub const LARGE: &str = "large";
+
 /// Paths with their queries, in the order of the requests.
 #[derive(Clone, Default)]
 pub struct Requests(Arc<Mutex<Vec<String>>>);
@@ -84,11 +87,16 @@ fn answer(uri: &str) -> Option<Value> {
         ["apis", "external.metrics.k8s.io", .., HUGE] => {
             json!({ "items": [], "filler": "x".repeat(17 << 20) })
         }
-        ["apis", "external.metrics.k8s.io", .., SMALL] => json!({ "items": [
-            { "metricName": SMALL, "timestamp": "2026-01-01T00:00:00Z", "value": "1" },
-        ]}),
+        ["apis", "external.metrics.k8s.io", .., SMALL] => values(1),
+        ["apis", "external.metrics.k8s.io", .., name] if name.starts_with(LARGE) => values(60_000),
         _ => return None,
     })
+}
+
+/// Returns an answer with so many values.
+fn values(count: usize) -> Value {
+    let value = json!({ "timestamp": "2026-01-01T00:00:00Z", "value": "1" });
+    json!({ "items": vec![value; count] })
 }
 
 fn kinds(group_version: &str) -> Value {

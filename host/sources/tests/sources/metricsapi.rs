@@ -165,7 +165,7 @@ fn found(answer: &Result<MetricAnswer, ObservationError>) -> Value {
             .iter()
             .map(|s| json!([*s.pod, s.value, s.timestamp.0, s.window_ms]))
             .collect(),
-        Ok(MetricAnswer::Values(values)) => json!(values),
+        Ok(MetricAnswer::Values(values)) => json!(&values[..]),
         Err(error) => json!(error.message),
     }
 }

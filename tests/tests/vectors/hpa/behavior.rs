@@ -162,9 +162,9 @@ fn situation(input: &In) -> Situation {
             resource_version: "1".into(),
         },
         pods: Ok([].into()),
-        answers: vec![Ok(MetricAnswer::Values(vec![
-            i64::from(input.desired_replicas) * 1000,
-        ]))],
+        answers: vec![Ok(MetricAnswer::Values(
+            [i64::from(input.desired_replicas) * 1000].into(),
+        ))],
         memory,
         tolerances: Some((0.0, 0.0)),
     }

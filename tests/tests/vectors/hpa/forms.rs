@@ -163,8 +163,8 @@ impl AnswerCase {
             return Err(unavailable(error));
         }
         match (&self.pod_metrics, self.value_milli, &self.values_milli) {
-            (_, Some(value), _) => Ok(MetricAnswer::Values(vec![value])),
-            (_, _, Some(values)) => Ok(MetricAnswer::Values(values.clone())),
+            (_, Some(value), _) => Ok(MetricAnswer::Values([value].into())),
+            (_, _, Some(values)) => Ok(MetricAnswer::Values(values.as_slice().into())),
             (samples_of, _, _) => Ok(samples(samples_of.as_deref().unwrap_or_default())),
         }
     }

@@ -10,8 +10,8 @@ use flyball_replicas::memory::ObjectMemory;
 use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
 use flyball_replicas::ports::{
-    Autoscaler, MetricAnswer, Observation, PodSample, Question, Reader, Report, Scale, ScaleIntent,
-    Writer,
+    Autoscaler, MetricAnswer, NoRowsLeft, Observation, PodSample, Question, Reader, Report, Scale,
+    ScaleIntent, Writer,
 };
 use flyball_replicas::spec::AutoscalerSpec;
 use flyball_replicas::status::AutoscalerStatus;
@@ -116,10 +116,10 @@ impl Kind {
         let sum: i64 = used.iter().map(|(_, milli)| milli).sum();
         match self {
             Self::ObjectValue | Self::ExternalValue => {
-                MetricAnswer::Values(vec![sum / used.len() as i64])
+                MetricAnswer::Values([sum / used.len() as i64].into())
             }
             Self::ObjectAverageValue | Self::ExternalAverageValue => {
-                MetricAnswer::Values(vec![sum])
+                MetricAnswer::Values([sum].into())
             }
             _ => samples(pods, used, now),
         }
@@ -258,7 +258,11 @@ impl Reader for Workload {
         vec![Arc::clone(&self.0.lock().unwrap().autoscaler)]
     }
 
-    async fn observe(&self, now: Timestamp, _: &[Question]) -> Vec<Observation> {
+    async fn observe(
+        &self,
+        now: Timestamp,
+        _: &[Question],
+    ) -> Vec<Result<Observation, NoRowsLeft>> {
         let state = self.0.lock().unwrap();
         let &State {
             kind,
@@ -269,13 +273,13 @@ impl Reader for Workload {
         let used = vec![(Known::Ready, load / i64::from(replicas)); replicas as usize];
         let pods = pods(&used, now);
         let answer = kind.answer(&pods, &used, now);
-        vec![Observation {
+        vec![Ok(Observation {
             scale: Ok(scale(replicas)),
             pods: Ok(pods),
             metrics: vec![Ok(answer)],
             labels: GrantedInput::default(),
             annotations: GrantedInput::default(),
-        }]
+        })]
     }
 }
 

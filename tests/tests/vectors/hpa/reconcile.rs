@@ -10,7 +10,8 @@ use flyball_decision::time::Timestamp;
 use flyball_replicas::control::ReplicaLoop;
 use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::ports::{
-    Autoscaler, Observation, ObservationError, Question, Reader, Report, ScaleIntent, Writer,
+    Autoscaler, NoRowsLeft, Observation, ObservationError, Question, Reader, Report, ScaleIntent,
+    Writer,
 };
 use flyball_replicas::record::DecisionRecord;
 use flyball_replicas::selector::Selector;
@@ -283,7 +284,11 @@ impl Reader for Shared {
         vec![Arc::clone(&self.0.lock().unwrap().autoscaler)]
     }
 
-    async fn observe(&self, _: Timestamp, questions: &[Question]) -> Vec<Observation> {
+    async fn observe(
+        &self,
+        _: Timestamp,
+        questions: &[Question],
+    ) -> Vec<Result<Observation, NoRowsLeft>> {
         let scenery = self.0.lock().unwrap();
         let step = &scenery.step;
         let reference = &questions[0].autoscaler.spec.scale_target_ref;
@@ -313,7 +318,7 @@ impl Reader for Shared {
             }),
             _ => Ok(forms::pods(&step.pods)),
         };
-        vec![Observation {
+        vec![Ok(Observation {
             scale,
             pods,
             metrics: step
@@ -324,7 +329,7 @@ impl Reader for Shared {
                 .collect(),
             labels: GrantedInput::default(),
             annotations: GrantedInput::default(),
-        }]
+        })]
     }
 }
 

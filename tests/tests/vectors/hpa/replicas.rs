@@ -231,8 +231,8 @@ fn propose(case: &Case) -> (Proposal, DecisionRecord) {
         &input.external_values_milli,
     ) {
         (Some(error), ..) if *error != json!(false) => Err(forms::unavailable(&error.to_string())),
-        (_, Some(value), _) => Ok(MetricAnswer::Values(vec![value])),
-        (_, _, Some(values)) => Ok(MetricAnswer::Values(values.clone())),
+        (_, Some(value), _) => Ok(MetricAnswer::Values([value].into())),
+        (_, _, Some(values)) => Ok(MetricAnswer::Values(values.as_slice().into())),
         _ => Ok(forms::samples(input.metrics.as_deref().unwrap_or_default())),
     };
     let current = input.current_replicas.or(input.status_replicas).unwrap();

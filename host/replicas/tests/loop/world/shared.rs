@@ -11,9 +11,10 @@ use flyball_decision::ports::Clock;
 use flyball_decision::recorder::Recorder;
 use flyball_decision::time::Timestamp;
 use flyball_replicas::ports::{
-    Autoscaler, Observation, Question, Reader, Report, Scale, ScaleIntent, Writer,
+    Autoscaler, NoRowsLeft, Observation, Question, Reader, Report, Scale, ScaleIntent, Writer,
 };
 use flyball_replicas::record::DecisionRecord;
+use flyball_replicas::rows::{self, RowBudget};
 use flyball_test_policies::TestEngine;
 
 use super::Policy;
@@ -31,6 +32,7 @@ pub(super) struct Cluster {
     pub(super) saves: Vec<SavedState>,
     pub(super) gone: Vec<ObjectKey>,
     pub(super) refusal: Option<String>,
+    pub(super) row_limit: Option<usize>,
 }
 
 /// The cluster, and the engine that finds its policies.
@@ -69,8 +71,14 @@ impl Reader for Shared {
             .collect()
     }
 
-    async fn observe(&self, _: Timestamp, questions: &[Question]) -> Vec<Observation> {
+    async fn observe(
+        &self,
+        _: Timestamp,
+        questions: &[Question],
+    ) -> Vec<Result<Observation, NoRowsLeft>> {
         let mut cluster = self.0.lock().unwrap();
+        let mut budget = RowBudget::default();
+        let limit = cluster.row_limit.unwrap_or(usize::MAX);
         let observe = |question: &Question| {
             let replicas = cluster.replicas[&*question.autoscaler.key.name];
             let mut observation = Observation {
@@ -88,13 +96,22 @@ impl Reader for Shared {
             if let Some(change) = &cluster.observe {
                 change(question, &mut observation);
             }
-            observation
+            let pods = observation.pods.as_ref().map_or(0, |pods| pods.len());
+            let rows = rows::of(&question.autoscaler.spec, pods);
+            let namespace = &question.autoscaler.key.namespace;
+            let is_within = budget.take(namespace, rows, || limit);
+            is_within.then_some(observation).ok_or(NoRowsLeft { rows })
         };
         let observations = questions.iter().map(observe).collect();
         if let Some(policy) = cluster.incoming.take() {
             self.1.replicas.insert(policy.resolve());
         }
         observations
+    }
+
+    fn row_limit(&self, _: &str) -> usize {
+        let cluster = self.0.lock().unwrap();
+        cluster.row_limit.unwrap_or(usize::MAX)
     }
 }
 
