@@ -126,6 +126,7 @@ mod tests {
     use tracing::Level;
 
     use super::LogRecorder;
+    use crate::logging::JsonLines;
 
     #[derive(Clone, Default)]
     struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -157,8 +158,7 @@ mod tests {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let subscriber = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
+            .event_format(JsonLines { with_target: false })
             .with_max_level(Level::INFO)
             .with_writer(move || writer.clone())
             .finish();

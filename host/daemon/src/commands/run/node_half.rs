@@ -145,8 +145,8 @@ async fn log_groups(cloud: &Cloud, clock: &WallClock) {
     match cloud.node_groups(clock.now()).await {
         Ok(groups) => {
             for group in &groups {
-                let (min, max, target) = (group.min_size, group.max_size, group.target_size);
-                tracing::info!(node_group = %group.name, min, max, target, "a node group");
+                let (min, max, target_size) = (group.min_size, group.max_size, group.target_size);
+                tracing::info!(node_group = %group.name, min, max, target_size, "a node group");
             }
             if groups.is_empty() {
                 tracing::warn!("the cloud has none of the node groups");
