@@ -177,6 +177,7 @@ mod tests {
         assert_eq!(names(&index, "app=web"), ["web-0", "web-1"]);
         assert_eq!(names(&index, "app in (web,api),tier!=a"), ["api-0"]);
         assert_eq!(names(&index, "!tier"), ["api-0"]);
+        assert_eq!(names(&index, "app in (web,web)"), ["web-0", "web-1"]);
         assert_eq!(names(&index, "app=none"), Vec::<String>::new());
 
         assert_eq!(index.remove(&web, "web-1"), Some(1));

@@ -166,7 +166,12 @@ fn value_set(text: &str) -> Result<Vec<String>, String> {
         .strip_prefix('(')
         .and_then(|text| text.strip_suffix(')'));
     let inner = inner.ok_or_else(|| format!("{text:?} is no set of values: write (a,b)"))?;
-    inner.split(',').map(label_value).collect()
+    let values = inner.split(',').map(label_value);
+    let mut values = values.collect::<Result<Vec<_>, _>>()?;
+    // A value that is named twice selects its pods once.
+    values.sort_unstable();
+    values.dedup();
+    Ok(values)
 }
 
 fn integer(text: &str) -> Result<i64, String> {
