@@ -1,6 +1,7 @@
 //! Reads what the core asks for from the caches, the scale subresources and a source of
 //! metrics.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::cache::{Caches, TargetKey};
 use crate::fair_requests::{FairRequests, RequestLimits};
 use crate::request::CONCURRENCY;
 use crate::scale::{Scales, unavailable};
-use crate::selectors::{MatchedGroups, Others, Selectors};
+use crate::selectors::{MatchedGroups, Others, Selectors, TooManyComparisons};
 
 /// Limits of reading the targets of a tick. An API of an aggregated server, whose kinds a
 /// spec may name, can hang; the namespaces share the places all the same. They weigh what
@@ -34,6 +35,10 @@ const TARGETS: RequestLimits = RequestLimits {
     begin: Duration::from_secs(7),
     weight: 64 << 20,
 };
+
+/// Comparisons of labels with the requirements of selectors for a namespace in one call: a
+/// tenth of a second. A selector that requires a label with a value takes a few.
+const COMPARISONS: usize = 4_000_000;
 
 /// Maximum size of a selector in a message.
 const SELECTOR_BYTES: usize = 256;
@@ -55,6 +60,14 @@ type ParsedSelector = Result<Option<Arc<Selector>>, ObservationError>;
 
 /// The pods of a target, or why they are not known.
 type SelectedPods = Result<Arc<[Pod]>, ObservationError>;
+
+/// What the objects of a namespace may take in one call.
+#[derive(Default)]
+struct Budgets {
+    rows: RowBudget,
+    /// Comparisons of labels with selectors that are left, by namespace.
+    comparisons: BTreeMap<Arc<str>, usize>,
+}
 
 /// The data of a target that is read before its pods and metrics.
 struct Target {
@@ -173,7 +186,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
         parsed: &[ParsedSelector],
     ) -> Vec<Result<SelectedPods, NoRowsLeft>> {
         let mut matched = MatchedGroups::default();
-        let mut rows = RowBudget::default();
+        let mut budgets = Budgets::default();
         let selected = questions.iter().zip(targets).zip(parsed);
         selected
             .map(
@@ -181,7 +194,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
                     (Ok(Some(selector)), Ok(scale)) => {
                         let autoscaler = &question.autoscaler;
                         let others = (selectors, &mut matched);
-                        self.select(others, &mut rows, autoscaler, scale, selector)
+                        self.select(others, &mut budgets, autoscaler, scale, selector)
                     }
                     (Err(error), _) => Ok(Err(error.clone())),
                     _ => Ok(Ok(Arc::new([]) as Arc<[Pod]>)),
@@ -193,24 +206,38 @@ impl<M: MetricsSource> KubernetesReader<M> {
     fn select<'a>(
         &self,
         (selectors, matched): (&'a Selectors, &mut MatchedGroups<'a>),
-        budget: &mut RowBudget,
+        budgets: &mut Budgets,
         autoscaler: &Autoscaler,
         scale: &Scale,
         selector: &Selector,
     ) -> Result<SelectedPods, NoRowsLeft> {
         let key = &autoscaler.key;
         let mut pods = self.caches.pods();
+        let comparisons = budgets.comparisons.entry(Arc::clone(&key.namespace));
+        let comparisons = comparisons.or_insert(COMPARISONS);
+        let is_first = *comparisons == COMPARISONS;
+        // One object has them in any case. Metrics of pods are selected in the same way.
+        let times = rows::of(&autoscaler.spec, 1);
+        let own = pods.cost_of_label_sets(&key.namespace, selector) * times;
+        if own > *comparisons && !is_first {
+            return Err(no_comparisons_left(own));
+        }
+        *comparisons = comparisons.saturating_sub(own);
         let label_sets = pods.label_sets(&key.namespace, selector);
         if autoscaler.spec.mode == Mode::Active {
-            let others = selectors.others(key, &label_sets, matched);
-            if others.count > 0 {
-                return Ok(Err(ambiguous(key, &scale.selector, &others)));
+            match selectors.others(key, &label_sets, matched, comparisons) {
+                Ok(others) if others.count == 0 => {}
+                Ok(others) => return Ok(Err(ambiguous(key, &scale.selector, &others))),
+                Err(TooManyComparisons) if is_first => {
+                    return Ok(Err(incomparable(&scale.selector)));
+                }
+                Err(TooManyComparisons) => return Err(no_comparisons_left(COMPARISONS)),
             }
         }
         let count = pods.count_with(&key.namespace, &label_sets);
         let rows = rows::of(&autoscaler.spec, count);
         let limit = || rows::limit(pods.count(&key.namespace));
-        if !budget.take(&key.namespace, rows, limit) {
+        if !budgets.rows.take(&key.namespace, rows, limit) {
             return Err(NoRowsLeft { rows });
         }
         Ok(Ok(pods.select(
@@ -344,6 +371,27 @@ fn selector(selectors: &mut Selectors, autoscaler: &Autoscaler, target: &Target)
         ),
     })?;
     Ok(Some(parsed))
+}
+
+/// Returns the result for an object for which labels would have to be compared so many times,
+/// which counts as rows.
+fn no_comparisons_left(comparisons: usize) -> NoRowsLeft {
+    NoRowsLeft {
+        rows: comparisons / rows::COMPARISONS,
+    }
+}
+
+/// Returns the error of a target for which it is not known whether others select its pods.
+fn incomparable(selector: &str) -> ObservationError {
+    let selector = text::within(selector, SELECTOR_BYTES);
+    ObservationError {
+        class: "ambiguousSelector",
+        message: format!(
+            "pods by selector {selector} can't be compared with the selectors of all \
+             ReplicaAutoscalers of the namespace, which are too many or too long: let them \
+             require a label with a value"
+        ),
+    }
 }
 
 fn ambiguous(key: &ObjectKey, selector: &str, others: &Others<'_>) -> ObservationError {

@@ -1,6 +1,6 @@
 //! Parsed selectors of targets, and a search for autoscalers that select the same pods.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
 use std::sync::Arc;
 
 use flyball_decision::key::ObjectKey;
@@ -51,6 +51,10 @@ const MAX_FIRST: usize = 16;
 /// Number of selectors that match an autoscaler's pods after which no more are searched for.
 const MAX_GROUPS: usize = MAX_FIRST + 1;
 
+/// More comparisons than were allowed would have been needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooManyComparisons;
+
 /// Which groups match the label sets of pods: found once for all autoscalers of a sync, since
 /// every autoscaler may select every pod.
 #[derive(Default)]
@@ -73,16 +77,17 @@ impl<'a> MatchedGroups<'a> {
         selectors: &'a Selectors,
         namespace: &Arc<str>,
         labels: &Arc<Labels>,
-    ) -> &[&'a GroupKey] {
+        comparisons: &mut usize,
+    ) -> Result<&[&'a GroupKey], TooManyComparisons> {
         let place = (Arc::clone(namespace), Arc::as_ptr(labels).addr());
-        let of_labels = self.by_labels.entry(place).or_insert_with(|| OfLabels {
-            _labels: Arc::clone(labels),
-            groups: selectors
-                .matching(namespace, labels)
-                .take(MAX_GROUPS)
-                .collect(),
-        });
-        &of_labels.groups
+        let of_labels = match self.by_labels.entry(place) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(new) => new.insert(OfLabels {
+                _labels: Arc::clone(labels),
+                groups: selectors.matching(namespace, labels, comparisons)?,
+            }),
+        };
+        Ok(&of_labels.groups)
     }
 }
 
@@ -136,16 +141,20 @@ impl Selectors {
     }
 
     /// Returns the autoscalers other than `key` whose selector matches the labels of
-    /// any of `key`'s pods.
+    /// any of `key`'s pods. Takes as many from `comparisons` as it makes at most.
+    ///
+    /// # Errors
+    /// If there are not enough of them.
     pub(crate) fn others<'a>(
         &'a self,
         key: &ObjectKey,
         pods: &[Arc<Labels>],
         matched: &mut MatchedGroups<'a>,
-    ) -> Others<'a> {
+        comparisons: &mut usize,
+    ) -> Result<Others<'a>, TooManyComparisons> {
         let mut matching = BTreeSet::new();
         for labels in pods {
-            matching.extend(matched.of(self, &key.namespace, labels));
+            matching.extend(matched.of(self, &key.namespace, labels, comparisons)?);
             if matching.len() > MAX_GROUPS {
                 break;
             }
@@ -159,29 +168,38 @@ impl Selectors {
                 others.first.pop_last();
             }
         }
-        others
+        Ok(others)
     }
 
-    /// Returns the groups of a namespace whose selector matches a label set.
+    /// Returns the groups of a namespace whose selector matches a label set, at most
+    /// [`MAX_GROUPS`].
     fn matching<'a>(
         &'a self,
         namespace: &Arc<str>,
         labels: &Labels,
-    ) -> impl Iterator<Item = &'a GroupKey> {
+        comparisons: &mut usize,
+    ) -> Result<Vec<&'a GroupKey>, TooManyComparisons> {
         let of_pods = labels.iter().map(|(key, value)| (&**key, &**value));
         let groups = of_pods.chain([("", "")]).flat_map(|(label, value)| {
             let label = (Arc::clone(namespace), label.to_owned(), value.to_owned());
             self.by_label.get(&label).into_iter().flatten()
         });
-        groups.filter(|group| self.selects(group, labels))
-    }
-
-    fn selects(&self, group: &GroupKey, labels: &Labels) -> bool {
-        let group = self.groups.get(group);
-        group.is_some_and(|group| {
-            let label = |key: &str| labels.get(key).map(|value| &**value);
-            group.selector.matches(label)
-        })
+        let value_of = |key: &str| labels.get(key).map(|value| &**value);
+        let mut matching = Vec::new();
+        for key in groups {
+            let Some(Group { selector, .. }) = self.groups.get(key) else {
+                continue;
+            };
+            let left = comparisons.checked_sub(selector.cost());
+            *comparisons = left.ok_or(TooManyComparisons)?;
+            if selector.matches(value_of) {
+                matching.push(key);
+                if matching.len() == MAX_GROUPS {
+                    break;
+                }
+            }
+        }
+        Ok(matching)
     }
 
     /// Adds an autoscaler to the group of its selector.
@@ -245,7 +263,7 @@ mod tests {
     use flyball_replicas::selector::InvalidSelector;
     use flyball_replicas::spec::Mode;
 
-    use super::{MAX_FIRST, MatchedGroups, Selectors};
+    use super::{MAX_FIRST, MatchedGroups, Others, Selectors, TooManyComparisons};
 
     fn key(name: &str) -> ObjectKey {
         ObjectKey {
@@ -279,7 +297,7 @@ mod tests {
         let pods: Arc<Labels> = Arc::new([("app".into(), "web".into())].into_iter().collect());
         let pods = [Arc::clone(&pods), pods];
         let first = key("web-000");
-        let others = selectors.others(&first, &pods, &mut MatchedGroups::default());
+        let others = all_others(&selectors, &first, &pods, &mut MatchedGroups::default());
         assert_eq!((others.count, others.first.len()), (400, MAX_FIRST));
         let names: Vec<&str> = others.first.iter().map(|key| &*key.name).collect();
         assert_eq!(names[..2], ["other", "web-001"]);
@@ -289,8 +307,7 @@ mod tests {
             (known.name != first.name && known.name.len() == 7).then_some(Mode::Active)
         });
         let count = |selectors: &Selectors| {
-            let others = selectors.others(&first, &pods, &mut MatchedGroups::default());
-            others.count
+            all_others(selectors, &first, &pods, &mut MatchedGroups::default()).count
         };
         assert_eq!(count(&selectors), 399);
         selectors.retain(|_| None);
@@ -317,9 +334,46 @@ mod tests {
             .collect();
         let mut matched = MatchedGroups::default();
         for number in 0..3000 {
-            let others = selectors.others(&key(&format!("web-{number:04}")), &pods, &mut matched);
+            let key = key(&format!("web-{number:04}"));
+            let others = all_others(&selectors, &key, &pods, &mut matched);
             assert!(others.count >= MAX_FIRST, "{number}: {}", others.count);
         }
+        Ok(())
+    }
+
+    /// Returns the others, however many comparisons that takes.
+    fn all_others<'a>(
+        selectors: &'a Selectors,
+        key: &ObjectKey,
+        pods: &[Arc<Labels>],
+        matched: &mut MatchedGroups<'a>,
+    ) -> Others<'a> {
+        let mut comparisons = usize::MAX;
+        let others = selectors.others(key, pods, matched, &mut comparisons);
+        others.unwrap_or_default()
+    }
+
+    /// None of many selectors matches a pod, and each is compared to its last requirement.
+    #[test]
+    fn comparisons_are_counted_and_end_when_there_are_none_left() -> Result<(), InvalidSelector> {
+        let mut selectors = Selectors::default();
+        for number in 0..100 {
+            let text = format!("!a,!b,!app{number},!app").into();
+            selectors.set(&key(&format!("web-{number}")), &text, Mode::Active, false)?;
+        }
+        let pods: Arc<Labels> = Arc::new([("app".into(), "web".into())].into_iter().collect());
+        let mut matched = MatchedGroups::default();
+        let mut count = |comparisons: &mut usize| {
+            let pods = [Arc::clone(&pods)];
+            let others = selectors.others(&key("web-0"), &pods, &mut matched, comparisons);
+            others.map(|others| others.count)
+        };
+        assert_eq!(count(&mut 399), Err(TooManyComparisons));
+        let mut comparisons = 500;
+        assert_eq!(count(&mut comparisons), Ok(0));
+        assert_eq!(comparisons, 100);
+        assert_eq!(count(&mut comparisons), Ok(0));
+        assert_eq!(comparisons, 100, "what is known is not compared again");
         Ok(())
     }
 }

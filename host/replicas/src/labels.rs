@@ -84,19 +84,28 @@ impl<M: Default> LabelSets<M> {
     pub fn matching(&self, selector: &Selector) -> Vec<&Arc<Labels>> {
         let matches =
             |labels: &&Arc<Labels>| selector.matches(|key| labels.get(key).map(|value| &**value));
-        match selector.one_of() {
-            Some((key, values)) => {
-                let sets = self.sets_with.get(key);
-                let with = |value: &String| sets.and_then(|sets| sets.get(value.as_str()));
-                values
-                    .iter()
-                    .filter_map(with)
-                    .flatten()
-                    .filter(matches)
-                    .collect()
-            }
+        match self.with_value_of(selector) {
+            Some(sets) => sets.into_iter().flatten().filter(matches).collect(),
             None => self.members.keys().filter(matches).collect(),
         }
+    }
+
+    /// Returns how many comparisons [`Self::matching`] makes at most.
+    #[must_use]
+    pub fn cost_of_matching(&self, selector: &Selector) -> usize {
+        let sets = match self.with_value_of(selector) {
+            Some(sets) => sets.into_iter().map(BTreeSet::len).sum(),
+            None => self.members.len(),
+        };
+        selector.cost().saturating_mul(sets)
+    }
+
+    /// Returns the sets with one of the values that a selector names. `None` if it names none.
+    fn with_value_of(&self, selector: &Selector) -> Option<Vec<&Sets>> {
+        let (key, values) = selector.one_of()?;
+        let sets = self.sets_with.get(key);
+        let with = |value: &String| sets.and_then(|sets| sets.get(value.as_str()));
+        Some(values.iter().filter_map(with).collect())
     }
 }
 

@@ -21,6 +21,9 @@ const PER_POD: usize = 32;
 /// Rows of a namespace besides those for its pods.
 const BASE: usize = 20_000;
 
+/// Comparisons of a label that take as long as handling a row.
+pub const COMPARISONS: usize = 64;
+
 /// Bytes of text that take as much memory as a row.
 pub const ROW_BYTES: usize = 64;
 

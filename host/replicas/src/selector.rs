@@ -14,6 +14,7 @@ const SHOWN_BYTES: usize = 256;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {
     requirements: Vec<Requirement>,
+    cost: usize,
 }
 
 /// A text that is not a label selector.
@@ -58,12 +59,25 @@ impl Selector {
         }
         let requirements = split_requirements(text).map(parse_requirement).collect();
         match requirements {
-            Ok(requirements) => Ok(Self { requirements }),
+            Ok(requirements) => Ok(Self::of(requirements)),
             Err(problem) => Err(InvalidSelector {
                 text: text::within(text, SHOWN_BYTES),
                 problem,
             }),
         }
+    }
+
+    fn of(mut requirements: Vec<Requirement>) -> Self {
+        // Most labels lack a label that is required: they are refused at once.
+        requirements.sort_by_key(|requirement| !requirement.needs_label());
+        let cost = requirements.iter().map(Requirement::cost).sum();
+        Self { requirements, cost }
+    }
+
+    /// Returns how many comparisons it takes at most to match a set of labels.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.cost.max(1)
     }
 
     /// Returns whether everything matches.
@@ -93,6 +107,18 @@ impl Selector {
 }
 
 impl Requirement {
+    /// Returns whether only labels that have its key can match.
+    fn needs_label(&self) -> bool {
+        !matches!(self.test, Test::NotIn(_) | Test::DoesNotExist)
+    }
+
+    fn cost(&self) -> usize {
+        match &self.test {
+            Test::In(values) | Test::NotIn(values) => values.len(),
+            Test::Exists | Test::DoesNotExist | Test::GreaterThan(_) | Test::LessThan(_) => 1,
+        }
+    }
+
     fn meets(&self, value: Option<&str>) -> bool {
         let number = || value.and_then(|value| value.parse::<i64>().ok());
         match &self.test {

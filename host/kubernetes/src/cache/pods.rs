@@ -120,6 +120,12 @@ impl Pods {
         slots.map(Vec::len).sum()
     }
 
+    /// Returns how many comparisons [`Self::label_sets`] makes at most.
+    pub(crate) fn cost_of_label_sets(&self, namespace: &str, selector: &Selector) -> usize {
+        let namespace = self.namespaces.get(namespace);
+        namespace.map_or(0, |n| n.by_labels.cost_of_matching(selector))
+    }
+
     /// Returns the distinct label sets of the pods that a selector matches.
     pub(crate) fn label_sets(&self, namespace: &str, selector: &Selector) -> Vec<Arc<Labels>> {
         let namespace = self.namespaces.get(namespace);
