@@ -210,6 +210,8 @@ pub enum Unjudged {
     /// More than 32 required terms of pod affinity and anti-affinity, or topology spread
     /// constraints.
     TooManyTerms,
+    /// Requests of more than 64 extended resources.
+    TooManyResources,
     /// The pod's terms select too many pods, or too many terms select it.
     TooManyConnections,
     /// Pods whose terms can't be judged are in a domain of the node.
@@ -222,6 +224,9 @@ impl fmt::Display for Unjudged {
             Self::ResourceClaims => "resource claims can't be judged",
             Self::TooManyTerms => {
                 "the pod has more than 32 terms of pod affinity or spread: it can't be judged"
+            }
+            Self::TooManyResources => {
+                "the pod requests more than 64 extended resources: it can't be judged"
             }
             Self::TooManyConnections => {
                 "terms of pod affinity and spread select too many pods (over a million times \

@@ -130,8 +130,22 @@ pub fn pack(
     growth: &Growth<'_>,
     demands: &[Demand],
 ) -> Packed {
-    let context = PackContext::new(cluster, known, demands, false);
+    let context = context_of(cluster, known, std::slice::from_ref(growth), demands);
     pack_on(cluster, &context, growth, demands)
+}
+
+/// Returns what all estimates for some growths share.
+fn context_of(
+    cluster: &mut Cluster,
+    known: &[NodeId],
+    growths: &[Growth<'_>],
+    demands: &[Demand],
+) -> PackContext {
+    // New nodes may have resources that no node has yet.
+    for part in growths.iter().flat_map(|growth| &growth.parts) {
+        cluster.add_columns(&part.template.node);
+    }
+    PackContext::new(cluster, known, demands, false)
 }
 
 fn pack_on(
@@ -176,7 +190,7 @@ pub fn settle(
     demands: &[Demand],
     found: &Packed,
 ) -> Packed {
-    let context = PackContext::new(cluster, known, demands, false);
+    let context = context_of(cluster, known, std::slice::from_ref(growth), demands);
     let (new, by_size) = PartNodes::new(cluster, &context, growth, demands);
     let limits: Vec<u32> = growth.parts.iter().map(|part| part.max_nodes).collect();
     let estimate = Estimate {
@@ -198,7 +212,7 @@ pub fn pack_and_keep(
     demands: &[Demand],
     order: Order,
 ) -> (Packed, Vec<NodeId>) {
-    let context = PackContext::new(cluster, known, demands, false);
+    let context = context_of(cluster, known, std::slice::from_ref(growth), demands);
     let (new, by_size) = PartNodes::new(cluster, &context, growth, demands);
     let nodes: Vec<u32> = growth.parts.iter().map(|part| part.max_nodes).collect();
     let mut simulation = Simulation::new(cluster, &context, &new, growth, &nodes);

@@ -1,8 +1,10 @@
 //! Queries about a class, for packing.
 
+use std::collections::BTreeMap;
+
 use smallvec::SmallVec;
 
-use super::nodes::{CPU, EPHEMERAL, EXTENDED, MEMORY, PODS};
+use super::nodes::{CPU, EPHEMERAL, EXTENDED, MEMORY, NOWHERE, PODS};
 use super::{ClassId, Cluster, NodeId};
 use crate::{Name, Resources};
 
@@ -74,6 +76,8 @@ impl Cluster {
     /// Returns the cpu and memory that a pod of a class requests.
     pub fn cpu_and_memory(&self, class: ClassId) -> (i64, i64) {
         let amounts = self.classes.request(class).amounts();
+        // Extended resources are last, and may be many.
+        let amounts = amounts.take_while(|(column, _)| *column < EXTENDED);
         amounts.fold((0, 0), |(cpu, memory), (column, amount)| match column {
             CPU => (amount, memory),
             MEMORY => (cpu, amount),
@@ -88,35 +92,36 @@ impl Cluster {
 
     /// Returns the sum of the requests of pods, given as a count per class.
     pub fn requests_of_all(&self, pods: impl Iterator<Item = (ClassId, u32)>) -> Resources {
-        let mut sums = SmallVec::<[i64; 8]>::new();
+        let mut requests = Resources::default();
+        let mut extended: BTreeMap<usize, i64> = BTreeMap::new();
         for (class, count) in pods.filter(|(_, count)| *count > 0) {
             for (column, amount) in self.classes.request(class).amounts() {
-                if sums.len() <= column {
-                    sums.resize(column + 1, 0);
-                }
-                sums[column] = sums[column].saturating_add(amount.saturating_mul(count.into()));
+                let sum = match column {
+                    CPU => &mut requests.cpu,
+                    MEMORY => &mut requests.memory,
+                    EPHEMERAL => &mut requests.ephemeral_storage,
+                    _ => extended.entry(column).or_default(),
+                };
+                *sum = sum.saturating_add(amount.saturating_mul(count.into()));
             }
         }
-        let mut requests = Resources::default();
-        for (column, amount) in sums.into_iter().enumerate() {
-            match column {
-                CPU => requests.cpu = amount,
-                MEMORY => requests.memory = amount,
-                EPHEMERAL => requests.ephemeral_storage = amount,
-                _ if amount == 0 => {}
-                _ => requests
-                    .extended
-                    .push((self.nodes.column_name(column), amount)),
-            }
-        }
+        let extended = extended.into_iter().filter(|(_, amount)| *amount != 0);
+        let named = extended.map(|(column, amount)| (self.nodes.column_name(column), amount));
+        requests.extended = named.collect();
         requests.extended.sort();
         requests
     }
 
     /// Returns the resources that a pod of a class takes from a node, by column: first
-    /// 1 of `pods`, then its requests without zeros.
+    /// 1 of `pods`, then its requests without zeros. All that no node has is one column.
     pub(crate) fn asked(&self, class: ClassId) -> impl Iterator<Item = (usize, i64)> {
-        std::iter::once((PODS, 1)).chain(self.classes.request(class).amounts())
+        let request = self.classes.request(class);
+        let held = request.amounts();
+        let held = held.filter(move |(column, _)| self.nodes.has_column(*column));
+        let mut all = request.amounts();
+        let is_nowhere = all.any(|(column, amount)| amount > 0 && !self.nodes.has_column(column));
+        let nowhere = is_nowhere.then_some((NOWHERE, 1));
+        std::iter::once((PODS, 1)).chain(held).chain(nowhere)
     }
 
     /// Returns the free amount in a column on a node: negative if the node is

@@ -9,6 +9,8 @@ use crate::{Misfit, Plugin, Reason, Stage, Unjudged};
 /// The first filter that rejects a node.
 enum MisfitCause {
     Gated,
+    /// The pod is beyond a limit on its lists, so that no filter reads them.
+    Beyond(Unjudged),
     Conflict,
     NotNamed,
     Static(StaticMisfit),
@@ -37,7 +39,8 @@ impl Cluster {
     /// Returns what can't be judged of a class's pods, so that they fit on no node. `None`
     /// if all can.
     pub fn unjudged(&self, class: ClassId) -> Option<Unjudged> {
-        let known = self.classes.key(class).unjudged.first().copied();
+        let key = self.classes.key(class);
+        let known = key.beyond.or_else(|| key.unjudged.first().copied());
         known.or_else(|| self.relations.unjudged(self.classes.shape_of(class)))
     }
 
@@ -61,6 +64,9 @@ impl Cluster {
         let key = self.classes.key(class);
         if key.gated {
             return Some(MisfitCause::Gated);
+        }
+        if let Some(what) = key.beyond {
+            return Some(MisfitCause::Beyond(what));
         }
         let conflict = self.statics.named(key.statics).is_some_and(<[_]>::is_empty);
         if conflict {
@@ -146,6 +152,7 @@ fn misfit_of(cause: MisfitCause) -> Misfit {
     };
     let (plugin, reason) = match cause {
         MisfitCause::Volumes(misfit) => return misfit,
+        MisfitCause::Beyond(what) => return Misfit::Unjudged(what),
         MisfitCause::Gated => (Plugin::SchedulingGates, Reason::Gated),
         MisfitCause::Conflict => (Plugin::NodeAffinity, Reason::Conflict),
         MisfitCause::NotNamed => (Plugin::NodeAffinity, Reason::NotNamed),

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::bonds::Bonds;
 use super::nodes::{CPU, EPHEMERAL, MEMORY, Nodes};
+use super::pod_limits::exceeded;
 use crate::condition::LabelSet;
 use crate::intern::{Symbol, Symbols, Table, number};
 use crate::resources::bounded;
@@ -106,6 +107,8 @@ pub(super) struct Key {
     pub(super) priority: i32,
     pub(super) gated: bool,
     pub(super) unjudged: SmallVec<[Unjudged; 2]>,
+    /// The limit on the lists of a pod that it is beyond.
+    pub(super) beyond: Option<Unjudged>,
 }
 
 /// The parts of a key that other tables intern.
@@ -164,6 +167,7 @@ impl Classes {
             priority: pod.priority,
             gated: pod.gated,
             unjudged: pod.unjudged.as_slice().into(),
+            beyond: exceeded(pod),
         };
         ClassId(self.classes.intern(key))
     }

@@ -13,6 +13,7 @@ mod journal;
 mod new_nodes;
 mod node_signature;
 mod nodes;
+mod pod_limits;
 mod predicate;
 mod profiles;
 mod rebuild;
@@ -91,6 +92,7 @@ impl Cluster {
             return id;
         }
         let labels = label_set(&node.labels, &mut self.symbols);
+        self.add_columns(&node);
         let id = self.nodes.insert(node, name, labels);
         self.find_kind(id);
         self.attach(id);
@@ -110,6 +112,7 @@ impl Cluster {
         }
         self.detach(id);
         let labels = label_set(&node.labels, &mut self.symbols);
+        self.add_columns(&node);
         self.nodes.replace(id, node, labels);
         self.find_kind(id);
         self.attach(id);
@@ -172,8 +175,8 @@ impl Cluster {
         self.nodes.len()
     }
 
-    /// Returns the free resources of a node: negative if it is overcommitted, zero if
-    /// there is no such node.
+    /// Returns the free amounts of the resources that a node has: negative if it is
+    /// overcommitted, zero if there is no such node.
     pub fn free(&self, id: NodeId) -> Resources {
         self.nodes.free(id)
     }
@@ -266,7 +269,14 @@ impl Cluster {
 
     /// Number of interned strings: names and labels, present and past.
     pub fn text_count(&self) -> usize {
-        self.symbols.len()
+        self.symbols.len() + self.nodes.name_count()
+    }
+
+    /// Number of resources of which an amount is kept for each node: the four that every
+    /// node has, and the extended ones that some node or template has or had. Those that
+    /// only pods request are not counted.
+    pub fn resource_count(&self) -> usize {
+        self.nodes.column_count()
     }
 
     /// Number of node kinds. Nodes that no pod can distinguish are of one kind.
@@ -400,6 +410,13 @@ impl Cluster {
                 .shift_all(shape, id, placed.count, false);
         }
         self.relations.counting.domains.detach(id, slot);
+    }
+
+    /// Adds columns for the resources of a node that is about to be added.
+    pub(crate) fn add_columns(&mut self, node: &Node) {
+        let classes = &self.classes;
+        self.nodes
+            .add_columns(&node.allocatable, |class| classes.request(class));
     }
 
     fn find_kind(&mut self, id: NodeId) {

@@ -88,6 +88,7 @@ impl Cluster {
         for at in &entry.own {
             labels[*at].1 = name;
         }
+        self.add_columns(&template.node);
         let id = self.nodes.insert(Arc::clone(&template.node), name, labels);
         self.nodes.set_new(id, NewNode { number, kind });
         self.attach(id);

@@ -9,7 +9,7 @@ use super::classes::{Port, Request};
 use super::new_nodes::NewNode;
 use super::{ClassId, Count};
 use crate::condition::LabelSet;
-use crate::intern::{Symbol, number};
+use crate::intern::{Symbol, Table, number};
 use crate::resources::bounded;
 use crate::{Name, Node, Resources};
 
@@ -31,6 +31,8 @@ pub(super) const EPHEMERAL: usize = 2;
 pub(crate) const PODS: usize = 3;
 /// First column of extended resources.
 pub(super) const EXTENDED: usize = 4;
+/// Stands for all extended resources that no node has. Nothing of it is free.
+pub(super) const NOWHERE: usize = usize::MAX;
 
 /// Pods of a class on a node.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +58,14 @@ pub(super) struct Nodes {
     by_name: HashMap<Symbol, NodeId>,
     slots: Vec<Option<Slot>>,
     unused: Vec<NodeId>,
-    extended: Vec<Name>,
+    /// Names of the extended resources that nodes have or pods request, by column.
+    extended: Table<Name>,
+    /// The columns with amounts. That of an extended resource has amounts once a node has
+    /// the resource, and is empty until then: anyone may create pods that request others.
+    held: Vec<usize>,
+    /// By column and node.
     free: Vec<Vec<i64>>,
+    /// By column and node.
     allocatable: Vec<Vec<i64>>,
     /// Kind of each node.
     pub(super) kind: Vec<u32>,
@@ -69,7 +77,8 @@ impl Default for Nodes {
             by_name: HashMap::default(),
             slots: Vec::new(),
             unused: Vec::new(),
-            extended: Vec::new(),
+            extended: Table::default(),
+            held: (0..EXTENDED).collect(),
             free: vec![Vec::new(); EXTENDED],
             allocatable: vec![Vec::new(); EXTENDED],
             kind: Vec::new(),
@@ -110,14 +119,15 @@ impl Nodes {
         &self.unused
     }
 
-    /// Adds a node without pods.
+    /// Adds a node without pods. Its resources must have columns.
     pub(super) fn insert(&mut self, node: Arc<Node>, name: Symbol, labels: LabelSet) -> NodeId {
         let id = self.unused.pop().unwrap_or_else(|| {
             let id = NodeId(number(self.slots.len()));
             self.slots.push(None);
             self.kind.push(0);
-            for column in self.free.iter_mut().chain(&mut self.allocatable) {
-                column.push(0);
+            for &column in &self.held {
+                self.free[column].push(0);
+                self.allocatable[column].push(0);
             }
             id
         });
@@ -143,7 +153,7 @@ impl Nodes {
         }
     }
 
-    /// Replaces a node's object and keeps its pods.
+    /// Replaces a node's object and keeps its pods. Its resources must have columns.
     pub(super) fn replace(&mut self, id: NodeId, node: Arc<Node>, labels: LabelSet) {
         self.set_allocatable(id, &node.allocatable);
         if let Some(slot) = self.get_mut(id) {
@@ -163,16 +173,13 @@ impl Nodes {
 
     /// Sets a node's allocatable resources. The usage of its pods stays.
     fn set_allocatable(&mut self, id: NodeId, resources: &Resources) {
-        for (name, _) in &resources.extended {
-            self.column(name);
-        }
-        for column in 0..self.allocatable.len() {
+        for &column in &self.held {
             let amount = bounded(match column {
                 CPU => resources.cpu,
                 MEMORY => resources.memory,
                 EPHEMERAL => resources.ephemeral_storage,
                 PODS => resources.pods,
-                _ => resources.get(&self.extended[column - EXTENDED]),
+                _ => resources.get(self.extended.get(number(column - EXTENDED))),
             });
             let known = std::mem::replace(&mut self.allocatable[column][id.at()], amount);
             let free = &mut self.free[column][id.at()];
@@ -180,18 +187,60 @@ impl Nodes {
         }
     }
 
-    /// Returns the column of an extended resource. Adds it if it is new.
+    /// Returns the column of an extended resource.
     pub(super) fn column(&mut self, name: &Name) -> usize {
-        let known = self.extended.iter().position(|known| known == name);
-        known.map_or_else(
-            || {
-                self.extended.push(name.clone());
-                self.free.push(vec![0; self.slots.len()]);
-                self.allocatable.push(vec![0; self.slots.len()]);
-                self.free.len() - 1
-            },
-            |at| at + EXTENDED,
-        )
+        EXTENDED + self.extended.intern(name.clone()) as usize
+    }
+
+    /// Gives the columns of a node's resources amounts, if they have none yet. Pods that
+    /// are placed may use such a resource already.
+    pub(super) fn add_columns<'a>(
+        &mut self,
+        resources: &Resources,
+        request_of: impl Fn(ClassId) -> &'a Request,
+    ) {
+        let known = self.held.len();
+        for (name, _) in &resources.extended {
+            let column = self.column(name);
+            if !self.has_column(column) {
+                self.held.push(column);
+            }
+        }
+        let new = &self.held[known..];
+        let Some(last) = new.iter().max() else {
+            return;
+        };
+        for columns in [&mut self.free, &mut self.allocatable] {
+            columns.resize_with(columns.len().max(last + 1), Vec::new);
+            for &column in new {
+                columns[column] = vec![0; self.slots.len()];
+            }
+        }
+        for (at, slot) in self.slots.iter().enumerate() {
+            for placed in slot.iter().flat_map(|slot| &slot.pods) {
+                let pods = i64::from(placed.count.running) + i64::from(placed.count.terminating);
+                let amounts = request_of(placed.class).amounts();
+                for (column, amount) in amounts.filter(|(column, _)| new.contains(column)) {
+                    let free = &mut self.free[column][at];
+                    *free = free.wrapping_sub(amount.wrapping_mul(pods));
+                }
+            }
+        }
+    }
+
+    /// Whether a column has amounts. If not, nothing of its resource is free anywhere.
+    pub(super) fn has_column(&self, column: usize) -> bool {
+        self.held.contains(&column)
+    }
+
+    /// Number of columns with amounts.
+    pub(super) fn column_count(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Number of names of extended resources, present and past.
+    pub(super) fn name_count(&self) -> usize {
+        self.extended.len()
     }
 
     /// Returns the Kubernetes name of a column's resource.
@@ -201,26 +250,30 @@ impl Nodes {
             MEMORY => "memory".into(),
             EPHEMERAL => "ephemeral-storage".into(),
             PODS => "pods".into(),
-            _ => self.extended[column - EXTENDED].clone(),
+            _ => self.extended.get(number(column - EXTENDED)).clone(),
         }
     }
 
     pub(super) fn free_of(&self, column: usize, id: NodeId) -> i64 {
-        self.free[column].get(id.at()).copied().unwrap_or(0)
+        let column = self.free.get(column);
+        let amount = column.and_then(|column| column.get(id.at()));
+        amount.copied().unwrap_or(0)
     }
 
     pub(super) fn allocatable_of(&self, column: usize, id: NodeId) -> i64 {
         self.allocatable[column].get(id.at()).copied().unwrap_or(0)
     }
 
-    /// Returns the free resources of a node: negative if it is overcommitted.
+    /// Returns the free amounts of the resources that a node has: negative if it is
+    /// overcommitted.
     pub(super) fn free(&self, id: NodeId) -> Resources {
-        let extended = self.extended.iter().enumerate();
-        let mut extended: Vec<(Name, i64)> = extended
-            .map(|(at, name)| (name.clone(), self.free_of(at + EXTENDED, id)))
-            .filter(|(_, amount)| *amount != 0)
-            .collect();
-        extended.sort();
+        let slot = self.get(id).into_iter();
+        let own = slot.flat_map(|slot| &slot.node.allocatable.extended);
+        let own = own.filter_map(|(name, _)| {
+            let column = EXTENDED + self.extended.find(name)? as usize;
+            Some((name.clone(), self.free_of(column, id)))
+        });
+        let extended = own.filter(|(_, amount)| *amount != 0).collect();
         Resources {
             cpu: self.free_of(CPU, id),
             memory: self.free_of(MEMORY, id),
@@ -234,8 +287,10 @@ impl Nodes {
     /// is negative.
     pub(super) fn take(&mut self, id: NodeId, request: &Request, pods: i64) {
         let mut take = |column: usize, amount: i64| {
-            let free = &mut self.free[column][id.at()];
-            *free = free.wrapping_sub(amount.wrapping_mul(pods));
+            let column = self.free.get_mut(column);
+            if let Some(free) = column.and_then(|column| column.get_mut(id.at())) {
+                *free = free.wrapping_sub(amount.wrapping_mul(pods));
+            }
         };
         for (column, amount) in request.amounts() {
             take(column, amount);

@@ -205,6 +205,9 @@ impl Relations {
         let (namespace, labels) = (key.namespace, key.labels);
         let statics = inputs.statics.get(key.statics);
         let constraints = inputs.classes.spread(key.spread);
+        if let Some(what) = key.beyond {
+            return Err(what);
+        }
         if constraints.len() > MAX_TERMS {
             return Err(Unjudged::TooManyTerms);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::bound::LowerBounds;
 use super::context::PackContext;
-use super::{Demand, Growth, Packed, Part, add_template, pack_on};
+use super::{Demand, Growth, Packed, Part, add_template, context_of, pack_on};
 use crate::cluster::{Dependencies, HOSTNAME};
 use crate::{ClassId, Cluster, Labels, NodeId};
 
@@ -21,7 +21,7 @@ pub fn pack_each(
     growths: &[Growth<'_>],
     demands: &[Demand],
 ) -> Vec<Arc<Packed>> {
-    let context = PackContext::new(cluster, known, demands, false);
+    let context = context_of(cluster, known, growths, demands);
     let pods = Pods::new(cluster, &context, demands);
     let keys: Vec<GrowthKey> = growths
         .iter()

@@ -6,9 +6,11 @@
 )]
 
 mod choosing;
+mod extended;
 mod not_in;
 mod packing;
 mod packing_each;
+mod pod_limits;
 mod rebuild;
 mod unjudged;
 mod vectors;

@@ -139,7 +139,8 @@ fn labels_of(labels: &[(&str, &str)]) -> Labels {
     labels.iter().copied().collect()
 }
 
-/// Variants differ in zone, taint, cordon and size.
+/// Variants differ in zone, taint, cordon and size. One has a resource that the others
+/// lack.
 fn node_of(node: usize, variant: usize) -> Node {
     let name = node_name(node);
     let zone = format!("zone-{}", variant % 3);
@@ -161,7 +162,10 @@ fn node_of(node: usize, variant: usize) -> Node {
             cpu: 1000 + 500 * i64::try_from(variant).unwrap(),
             memory: 1 << 30,
             pods: 6,
-            extended: vec![("example.com/gpu".into(), i64::from(variant == 1))],
+            extended: (variant == 1)
+                .then(|| ("example.com/gpu".into(), 1))
+                .into_iter()
+                .collect(),
             ..Resources::default()
         },
         ..Node::default()
