@@ -212,6 +212,12 @@ pub enum Unjudged {
     TooManyTerms,
     /// Requests of more than 64 extended resources.
     TooManyResources,
+    /// More than 128 claims and disks.
+    TooManyVolumes,
+    /// More than 128 host ports.
+    TooManyPorts,
+    /// More than 1,000 names of nodes, with the conditions and tolerations beside them.
+    TooManyNodeNames,
     /// The pod's terms select too many pods, or too many terms select it.
     TooManyConnections,
     /// Pods whose terms can't be judged are in a domain of the node.
@@ -227,6 +233,15 @@ impl fmt::Display for Unjudged {
             }
             Self::TooManyResources => {
                 "the pod requests more than 64 extended resources: it can't be judged"
+            }
+            Self::TooManyVolumes => {
+                "the pod has more than 128 claims, disks and monitors of rbd disks: it can't be \
+                 judged"
+            }
+            Self::TooManyPorts => "the pod has more than 128 host ports: it can't be judged",
+            Self::TooManyNodeNames => {
+                "the pod selects nodes by name, with more than 1000 names, conditions and \
+                 tolerations: it can't be judged"
             }
             Self::TooManyConnections => {
                 "terms of pod affinity and spread select too many pods (over a million times \

@@ -5,6 +5,7 @@
 //! of a shape only if some selector uses its key. When a key is used for the first
 //! time, classes get new shapes; the classes stay.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
@@ -58,12 +59,13 @@ impl Request {
     }
 }
 
-/// A host port. Without an address, it is a port of all addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A host port. Without an address, it is a port of all addresses, and comes before those of
+/// single addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Port {
-    ip: Option<Symbol>,
-    protocol: Protocol,
     port: u16,
+    protocol: Protocol,
+    ip: Option<Symbol>,
 }
 
 impl Port {
@@ -86,10 +88,14 @@ impl Port {
         }
     }
 
-    pub(super) fn conflicts_with(self, other: Self) -> bool {
-        self.port == other.port
-            && self.protocol == other.protocol
-            && (self.ip == other.ip || self.ip.is_none() || other.ip.is_none())
+    /// Whether a pod on the node has a port that conflicts with this one.
+    pub(super) fn is_taken(self, taken: &BTreeMap<Self, u32>) -> bool {
+        let of_all = Self { ip: None, ..self };
+        if self.ip.is_some() {
+            return taken.contains_key(&self) || taken.contains_key(&of_all);
+        }
+        let next = taken.range(of_all..).next();
+        next.is_some_and(|(port, _)| Self { ip: None, ..*port } == of_all)
     }
 }
 

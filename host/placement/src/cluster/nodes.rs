@@ -1,5 +1,6 @@
 //! Nodes: their free resources, in columns, and their pods.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -49,7 +50,8 @@ pub(super) struct Slot {
     pub(super) labels: LabelSet,
     /// Ordered by class.
     pub(super) pods: SmallVec<[Placed; 6]>,
-    ports: Vec<(Port, u32)>,
+    /// Host ports of the pods, each with the number of times that it is taken.
+    ports: BTreeMap<Port, u32>,
     /// Set for a new node, which shares its template's object.
     pub(super) new: Option<NewNode>,
 }
@@ -136,7 +138,7 @@ impl Nodes {
             name,
             labels,
             pods: SmallVec::new(),
-            ports: Vec::new(),
+            ports: BTreeMap::new(),
             new: None,
         };
         self.set_allocatable(id, &node.allocatable);
@@ -345,27 +347,20 @@ impl Slot {
 
     pub(super) fn take_ports(&mut self, ports: &[Port], up: bool) {
         for port in ports {
-            let known = self.ports.iter().position(|(known, _)| known == port);
-            match (known, up) {
-                (Some(at), true) => self.ports[at].1 += 1,
-                (None, true) => self.ports.push((*port, 1)),
-                (Some(at), false) => {
-                    self.ports[at].1 -= 1;
-                    if self.ports[at].1 == 0 {
-                        self.ports.swap_remove(at);
-                    }
-                }
-                (None, false) => {}
+            let count = self.ports.entry(*port).or_default();
+            *count = if up {
+                *count + 1
+            } else {
+                count.saturating_sub(1)
+            };
+            if *count == 0 {
+                self.ports.remove(port);
             }
         }
     }
 
     /// Whether one of the ports is taken.
     pub(super) fn ports_taken(&self, ports: &[Port]) -> bool {
-        ports.iter().any(|port| {
-            self.ports
-                .iter()
-                .any(|(taken, _)| taken.conflicts_with(*port))
-        })
+        ports.iter().any(|port| port.is_taken(&self.ports))
     }
 }
