@@ -45,6 +45,12 @@ impl Cluster {
         self.classes.bonds(class)
     }
 
+    /// Returns the number of a class's shape: no filter can distinguish pods of classes with
+    /// the same number.
+    pub(crate) fn shape(&self, class: ClassId) -> u32 {
+        self.classes.shape_of(class)
+    }
+
     /// Determines the bonds of a class. Its shape must be set.
     pub(super) fn find_bonds(&self, class: ClassId) -> Bonds {
         let key = self.classes.key(class);

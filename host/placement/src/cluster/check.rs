@@ -60,6 +60,11 @@ impl Cluster {
         Some(misfit_of(cause))
     }
 
+    /// Whether a class's pods fit on no node, whatever its properties.
+    pub(crate) fn fits_nowhere(&self, class: ClassId) -> bool {
+        self.unjudged(class).is_some() || self.rejection(class).is_some()
+    }
+
     fn rejection(&self, class: ClassId) -> Option<MisfitCause> {
         let key = self.classes.key(class);
         if key.gated {

@@ -6,7 +6,9 @@
 //! A pod is tried first on the node that took the last pod of its class, then on the nodes
 //! behind it. A tree over the free amounts skips nodes without room. A class that depends
 //! on nothing but its own requirements and finds no room is not tried again: the room on
-//! all destinations together only shrinks.
+//! all destinations together only shrinks. Pods like one that found no place are not tried
+//! again either, except those with affinity, spread or volumes, which a pod that was placed
+//! since may help.
 
 use std::sync::Arc;
 
@@ -33,6 +35,12 @@ pub struct Destinations {
     last: HashMap<ClassId, usize>,
     /// Classes that no destination has room for.
     nowhere: HashSet<ClassId>,
+    /// Shapes of pods that [`Self::place`] found no place for, each with the number of
+    /// pods that it had placed by then. Apart from `nowhere`, which decides which pod of a node
+    /// is the one without a place.
+    unplaced: HashMap<u32, u64>,
+    /// Number of pods that [`Self::place`] has placed.
+    placed: u64,
 }
 
 /// A pod of a node that leaves.
@@ -66,14 +74,36 @@ impl Destinations {
             nodes,
             last: HashMap::new(),
             nowhere: HashSet::new(),
+            unplaced: HashMap::new(),
+            placed: 0,
         }
     }
 
     /// Places a pod on the first destination that fits, and returns that node. `None` if
-    /// none does.
+    /// none does. Many pods may be alike and fit nowhere, so the destinations are searched
+    /// for the first of them, and for others only where a pod that was placed since may help.
     pub fn place(&mut self, cluster: &mut Cluster, class: ClassId) -> Option<NodeId> {
-        self.place_elsewhere(cluster, class, None)
-            .map(|at| self.nodes[at])
+        if self.is_unplaced(cluster, class) {
+            return None;
+        }
+        let at = self.place_elsewhere(cluster, class, None);
+        match at {
+            Some(_) => self.placed += 1,
+            None => {
+                self.unplaced.insert(cluster.shape(class), self.placed);
+            }
+        }
+        at.map(|at| self.nodes[at])
+    }
+
+    /// Whether a pod like those of a class found no place, and would find none now. Pods that
+    /// were placed since only take room, except from pods that want to be near them, that
+    /// spread, or whose volumes they attach to a node.
+    fn is_unplaced(&self, cluster: &Cluster, class: ClassId) -> bool {
+        let bonds = cluster.bonds(class);
+        let may_be_helped = bonds.affinity || bonds.spread || bonds.volumes;
+        let placed = self.unplaced.get(&cluster.shape(class));
+        placed.is_some_and(|placed| *placed == self.placed || !may_be_helped)
     }
 
     /// Removes a node's pods, given by class and whether each is terminating, and places
@@ -120,6 +150,7 @@ impl Destinations {
         if places.len() == pods.len() {
             cluster.remove_node(node);
             cluster.keep(mark);
+            self.unplaced.clear();
             if let Some(own) = own {
                 self.tree.set(own, &[i64::MIN; COLUMNS.len()]);
             }
@@ -156,6 +187,7 @@ impl Destinations {
                 cluster.remove_node(*node);
             }
             cluster.keep(mark);
+            self.unplaced.clear();
             return Ok(places);
         }
         cluster.rollback(mark);
@@ -266,6 +298,9 @@ impl Destinations {
         from: usize,
         own: Option<usize>,
     ) -> Option<usize> {
+        if cluster.fits_nowhere(class) {
+            return None;
+        }
         let fits = |at: usize| Some(at) != own && cluster.fits(class, self.nodes[at]);
         self.tree.first(from, &amounts(cluster, class), fits)
     }

@@ -7,6 +7,7 @@
 
 mod choosing;
 mod extended;
+mod destinations;
 mod not_in;
 mod packing;
 mod packing_each;
