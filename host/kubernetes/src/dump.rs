@@ -396,7 +396,7 @@ mod tests {
         assert!(!state.knows_owners_of("StatefulSet"));
         // A pod without a uid is known by namespace and name.
         let budgets = state.pod("shop/cart-1").map(|pod| {
-            let budgets = state.budgets_of(&pod).iter();
+            let budgets = state.budgets_of(&pod).named.iter();
             let budgets = budgets.filter_map(|id| state.budget(*id));
             budgets.map(|budget| budget.allowed()).collect::<Vec<_>>()
         });

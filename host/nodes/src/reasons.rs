@@ -176,7 +176,8 @@ pub struct Stay {
     /// Kind and name of that pod's owner, such as `ReplicaSet cart-7f`. Only in records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Arc<str>>,
-    /// The budgets of that pod, if they keep it. Only in records.
+    /// The budgets of that pod, if they keep it: at most
+    /// [`MAX_NAMED_BUDGETS`](crate::state::MAX_NAMED_BUDGETS). Only in records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<ObjectKey>,
 }

@@ -28,7 +28,7 @@ use hashbrown::HashMap;
 
 pub use self::annotations::{AnnotationKeys, WantedAnnotations};
 use self::budgets::BudgetTable;
-pub use self::budgets::{BudgetFacts, BudgetId};
+pub use self::budgets::{BudgetFacts, BudgetId, MAX_NAMED_BUDGETS, PodBudgets};
 pub use self::common_labels::CommonLabels;
 pub(crate) use self::common_labels::{LOCATION_LABELS, ZONE_LABELS, zone_of};
 use self::compact::CompactedSize;

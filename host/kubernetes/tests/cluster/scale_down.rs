@@ -98,7 +98,7 @@ fn web_pods(state: &ClusterState) -> Vec<PodView<'_>> {
 
 /// The budgets of a pod, with what they allow.
 fn budgets(state: &ClusterState, pod: &PodView<'_>) -> Vec<(String, i32)> {
-    let budgets = state.budgets_of(pod).iter();
+    let budgets = state.budgets_of(pod).named.iter();
     let budgets = budgets.filter_map(|id| state.budget(*id));
     let allowed = |budget: &BudgetFacts| (budget.key.name.to_string(), budget.allowed());
     budgets.map(allowed).collect()
@@ -157,7 +157,7 @@ fn owners_budgets_and_annotations_arrive_in_the_state() {
     wait_for_state(&watch, "no budget", |state| {
         let pods = web_pods(state);
         let mut owners = state.owners();
-        pods.iter().all(|pod| state.budgets_of(pod).is_empty())
+        pods.iter().all(|pod| state.budgets_of(pod).count == 0)
             && !owners.any(|owner| owner.kind == OwnerKind::StatefulSet)
     });
 }

@@ -42,10 +42,11 @@ impl RemainingBudgets {
             if passes_budgets(&pod) {
                 continue;
             }
-            let budget = match *state.budgets_of(&pod) {
-                [] => continue,
-                [budget] => budget,
-                _ => return Err(Arc::new(Stay::blocked(pod.key, reasons::SEVERAL_BUDGETS))),
+            let budgets = state.budgets_of(&pod);
+            let budget = match budgets.only() {
+                Some(budget) => budget,
+                None if budgets.count == 0 => continue,
+                None => return Err(Arc::new(Stay::blocked(pod.key, reasons::SEVERAL_BUDGETS))),
             };
             let facts = state.budget(budget);
             if !pod.facts.ready && facts.is_some_and(BudgetFacts::passes_unready) {

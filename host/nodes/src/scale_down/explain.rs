@@ -8,7 +8,7 @@ use super::plan::{MovedPod, ScaleDownContext, StayingNode, UnneededNode};
 use super::tracker::ScaleDownTracker;
 use crate::reasons::{self, Stay};
 use crate::record::{MovedPodRecord, NeededRecord, ReplacementRecord, UnneededRecord};
-use crate::state::{BudgetFacts, ClusterState, PodView};
+use crate::state::{BudgetFacts, ClusterState, PodBudgets};
 use flyball_decision::text::{self, MESSAGE_BYTES};
 use flyball_decision::time::Timestamp;
 
@@ -91,7 +91,7 @@ fn waits_until(
 }
 
 /// Adds the owner of the pod that keeps a node to the reason, and the budgets if they are
-/// why.
+/// why: at most [`MAX_NAMED_BUDGETS`](crate::state::MAX_NAMED_BUDGETS).
 #[must_use]
 pub fn explained(state: &ClusterState, node: &str, stay: &Stay) -> Stay {
     let mut stay = stay.clone();
@@ -108,20 +108,16 @@ pub fn explained(state: &ClusterState, node: &str, stay: &Stay) -> Stay {
         .iter()
         .any(|reason| *reason.code == **stay.cause());
     if is_of_budgets {
-        let budgets = budgets(state, &pod);
-        stay.budgets = budgets.iter().map(|budget| budget.key.clone()).collect();
-        if !budgets.is_empty() {
-            let count = budgets.len();
-            let texts = budgets.into_iter().map(in_words);
-            stay.message = text::list(texts, count, " and ", MESSAGE_BYTES);
+        let PodBudgets { count, named } = state.budgets_of(&pod);
+        let named = named.iter().filter_map(|&id| state.budget(id));
+        let named: Vec<&BudgetFacts> = named.collect();
+        stay.budgets = named.iter().map(|budget| budget.key.clone()).collect();
+        if !named.is_empty() {
+            let texts = named.into_iter().map(in_words);
+            stay.message = text::list(texts, count as usize, " and ", MESSAGE_BYTES);
         }
     }
     stay
-}
-
-fn budgets<'a>(state: &'a ClusterState, pod: &PodView<'_>) -> Vec<&'a BudgetFacts> {
-    let budgets = state.budgets_of(pod).iter();
-    budgets.filter_map(|&id| state.budget(id)).collect()
 }
 
 fn in_words(budget: &BudgetFacts) -> String {

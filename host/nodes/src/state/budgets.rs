@@ -4,6 +4,8 @@
 //! classes: when a class gets its first pod, and when a budget comes, goes or selects
 //! other pods.
 
+mod matching;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,7 +13,8 @@ use flyball_decision::key::ObjectKey;
 use flyball_placement::{ClassId, Cluster, LabelSelector};
 use hashbrown::{HashMap, HashSet};
 
-use super::pod_table::intern;
+use self::matching::ClassBudgets;
+pub use self::matching::{MAX_NAMED_BUDGETS, PodBudgets};
 use super::{ClusterState, PodView};
 
 /// A PodDisruptionBudget (policy/v1).
@@ -76,15 +79,6 @@ struct Namespace {
     classes: Vec<ClassId>,
 }
 
-/// The budgets of a class.
-#[derive(Clone, Default)]
-struct ClassBudgets {
-    /// Ordered by name. `None` if there are none.
-    budgets: Option<Arc<[BudgetId]>>,
-    /// Drain revision at which they changed last. 0 if no pod has had the class.
-    changed: u64,
-}
-
 /// All budgets.
 #[derive(Default)]
 pub(super) struct BudgetTable {
@@ -124,67 +118,12 @@ impl BudgetTable {
         self.match_class(class, cluster, revision);
     }
 
-    /// Finds the budgets of a new class.
-    fn match_class(&mut self, class: ClassId, cluster: &Cluster, revision: u64) {
-        let namespace = self.namespaces.get(cluster.namespace(class));
-        let budgets = namespace.map_or(&[][..], |namespace| &namespace.budgets);
-        let selects = |id: &&BudgetId| self.selects(**id, class, cluster);
-        let found = budgets.iter().filter(selects).copied().collect();
-        self.set_budgets(class, found, revision);
-    }
-
-    /// Finds the classes of a budget that is new, gone, or has another selector.
-    fn match_budget(&mut self, id: BudgetId, namespace: &str, cluster: &Cluster, revision: u64) {
-        let Some(known) = self.namespaces.get_mut(namespace) else {
-            return;
-        };
-        let classes = std::mem::take(&mut known.classes);
-        for &class in &classes {
-            let selects = self.selects(id, class, cluster);
-            let before = self.of_class(class);
-            if selects == before.contains(&id) {
-                continue;
-            }
-            let mut budgets = before.to_vec();
-            if selects {
-                let place = |id: BudgetId| (self.name(id), id);
-                let at = budgets.partition_point(|known| place(*known) < place(id));
-                budgets.insert(at, id);
-            } else {
-                budgets.retain(|known| *known != id);
-            }
-            self.set_budgets(class, budgets, revision);
-        }
-        if let Some(known) = self.namespaces.get_mut(namespace) {
-            known.classes = classes;
-            if known.classes.is_empty() && known.budgets.is_empty() {
-                self.namespaces.remove(namespace);
-            }
-        }
-    }
-
-    fn selects(&self, id: BudgetId, class: ClassId, cluster: &Cluster) -> bool {
-        let selector = self.entries.get(&id).map(|entry| &entry.facts.selector);
-        let selector = selector.and_then(Option::as_ref);
-        selector.is_some_and(|selector| selector.selects(|key| cluster.label(class, key)))
-    }
-
-    fn name(&self, id: BudgetId) -> Option<&str> {
-        self.entries.get(&id).map(|entry| &*entry.facts.key.name)
-    }
-
-    fn set_budgets(&mut self, class: ClassId, budgets: Vec<BudgetId>, revision: u64) {
-        let mut list: Option<Arc<[BudgetId]>> = (!budgets.is_empty()).then(|| budgets.into());
-        if let Some(list) = &mut list {
-            intern(&mut self.lists, &mut self.lists_limit, list);
-        }
-        if let Some(known) = self.classes.get_mut(class.index()) {
-            known.budgets = list;
-            known.changed = revision;
-        }
-    }
-
     fn apply(&mut self, facts: BudgetFacts, cluster: &Cluster, revision: u64) {
+        let known = self.by_uid.get(&facts.uid);
+        let known = known.and_then(|id| self.entries.get(id));
+        if known.is_some_and(|known| known.facts.key != facts.key) {
+            self.delete(&facts.uid, cluster, revision);
+        }
         self.revision = revision;
         let namespace = Arc::clone(&facts.key.namespace);
         let entry = |facts| BudgetEntry {
@@ -193,9 +132,9 @@ impl BudgetTable {
         };
         if let Some(id) = self.by_uid.get(&facts.uid).copied() {
             let before = self.entries.insert(id, entry(facts));
-            let now = self.entries.get(&id).map(|entry| &entry.facts.selector);
-            if before.map(|before| before.facts.selector).as_ref() != now {
-                self.match_budget(id, &namespace, cluster, revision);
+            let before = before.and_then(|before| before.facts.selector);
+            if before.as_ref() != self.selector(id) {
+                self.match_budget(id, before.as_ref(), &namespace, cluster, revision);
             }
         } else {
             let id = BudgetId(self.next);
@@ -210,7 +149,7 @@ impl BudgetTable {
             let at = budgets.partition_point(|id| name(id) <= Some(&*facts.key.name));
             budgets.insert(at, id);
             self.entries.insert(id, entry(facts));
-            self.match_budget(id, &namespace, cluster, revision);
+            self.match_budget(id, None, &namespace, cluster, revision);
         }
     }
 
@@ -224,15 +163,14 @@ impl BudgetTable {
             if let Some(namespace) = self.namespaces.get_mut(name) {
                 namespace.budgets.retain(|known| *known != id);
             }
-            self.match_budget(id, name, cluster, revision);
+            let before = entry.facts.selector.as_ref();
+            self.match_budget(id, before, name, cluster, revision);
         }
     }
 
-    fn of_class(&self, class: ClassId) -> &[BudgetId] {
+    fn of_class(&self, class: ClassId) -> PodBudgets<'_> {
         let known = self.classes.get(class.index());
-        known
-            .and_then(|known| known.budgets.as_deref())
-            .unwrap_or_default()
+        known.map(ClassBudgets::of_pod).unwrap_or_default()
     }
 
     /// Replaces class ids after a compaction.
@@ -276,12 +214,12 @@ pub(super) struct BudgetChanges<'a> {
 }
 
 impl BudgetChanges<'_> {
-    /// Whether a budget of the class has changed, or which budgets it has.
+    /// Whether a named budget of the class has changed, or which budgets it has.
     pub(super) fn concern(&self, class: ClassId) -> bool {
         let known = self.table.classes.get(class.index());
         known.is_some_and(|known| {
-            let budgets = known.budgets.as_deref().unwrap_or_default();
-            known.changed > self.since || budgets.iter().any(|id| self.changed.contains(id))
+            let mut named = known.named().iter();
+            known.changed > self.since || named.any(|id| self.changed.contains(id))
         })
     }
 }
@@ -319,9 +257,9 @@ impl ClusterState {
         self.budgets.entries.get(&id).map(|entry| &entry.facts)
     }
 
-    /// The PodDisruptionBudgets that select a pod, ordered by name.
+    /// The PodDisruptionBudgets that select a pod.
     #[must_use]
-    pub fn budgets_of(&self, pod: &PodView<'_>) -> &[BudgetId] {
+    pub fn budgets_of(&self, pod: &PodView<'_>) -> PodBudgets<'_> {
         self.budgets.of_class(pod.class)
     }
 

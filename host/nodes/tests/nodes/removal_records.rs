@@ -239,24 +239,31 @@ fn records_tell_where_each_node_stands() {
     assert_eq!(finding(&standings, "a-1"), Finding::Gone);
 }
 
+/// Adds budgets that select all pods and allow no disruption.
+fn budgets(world: &mut crate::world::World, names: &[String]) {
+    world.change_state(|state| {
+        for name in names {
+            state.apply_budget(BudgetFacts {
+                uid: name.as_str().into(),
+                key: ObjectKey {
+                    namespace: "default".into(),
+                    name: name.as_str().into(),
+                },
+                selector: Some(LabelSelector::default()),
+                disruptions_allowed: 0,
+                is_current: true,
+                always_evict_unhealthy: false,
+                min_healthy: 3,
+                current_healthy: 3,
+            });
+        }
+    });
+}
+
 #[test]
 fn a_pod_that_keeps_its_node_is_named_with_owner_and_budget() {
     let mut world = world(|_| ());
-    world.change_state(|state| {
-        state.apply_budget(BudgetFacts {
-            uid: "budget".into(),
-            key: ObjectKey {
-                namespace: "default".into(),
-                name: "all".into(),
-            },
-            selector: Some(LabelSelector::default()),
-            disruptions_allowed: 0,
-            is_current: true,
-            always_evict_unhealthy: false,
-            min_healthy: 3,
-            current_healthy: 3,
-        });
-    });
+    budgets(&mut world, &["all".to_owned()]);
     world.tick(0);
     let record = world.records().pop().unwrap();
     let needed = &record.scale_down.as_ref().unwrap().needed;
@@ -270,4 +277,29 @@ fn a_pod_that_keeps_its_node_is_named_with_owner_and_budget() {
         "PodDisruptionBudget default/all allows no disruption: 3 pods are healthy, and 3 must be"
     );
     assert_eq!(stay.again(), "the budget, the pod or its owner changes");
+}
+
+#[test]
+fn of_many_budgets_of_a_pod_that_keeps_its_node_a_few_are_named() {
+    for (count, more) in [(8, ""), (10, " and 2 more")] {
+        let mut world = world(|_| ());
+        let names: Vec<String> = (0..count).map(|number| format!("all-{number}")).collect();
+        budgets(&mut world, &names);
+        world.tick(0);
+        let record = world.records().pop().unwrap();
+        let needed = &record.scale_down.as_ref().unwrap().needed;
+        let needed = needed.iter().find(|node| &*node.node == "a-1").unwrap();
+        let stay = &needed.stay;
+        assert_eq!(&**stay.cause(), "SeveralBudgets");
+        let named = stay.budgets.iter().map(|budget| &*budget.name);
+        assert!(named.eq(names.iter().take(8).map(String::as_str)));
+        let text = |name: &String| {
+            format!(
+                "PodDisruptionBudget default/{name} allows no disruption: 3 pods are healthy, \
+                 and 3 must be"
+            )
+        };
+        let texts: Vec<String> = names.iter().take(8).map(text).collect();
+        assert_eq!(stay.because(), texts.join(" and ") + more);
+    }
 }

@@ -340,7 +340,7 @@ fn compare(state: &ClusterState, model: &Model) {
     };
     for uid in model.pods.keys() {
         let view = state.pod(uid).unwrap();
-        let found = state.budgets_of(&view).iter();
+        let found = state.budgets_of(&view).named.iter();
         let found = found.map(|id| state.budget(*id).unwrap()).collect();
         assert_eq!(names(found), names(model.budgets_of(uid)), "{uid}");
     }

@@ -7,6 +7,7 @@
 
 mod balance;
 mod balance_vectors;
+mod budgets;
 mod drain_inputs;
 mod nodes_forget;
 mod similar_vectors;

@@ -6,8 +6,8 @@
 )]
 
 mod choosing;
-mod extended;
 mod destinations;
+mod extended;
 mod not_in;
 mod packing;
 mod packing_each;

@@ -241,9 +241,7 @@ fn exhausted(
     used: &mut BTreeMap<BudgetId, i32>,
 ) -> Option<String> {
     let pod = state.pod(uid)?;
-    let [budget] = *state.budgets_of(&pod) else {
-        return None;
-    };
+    let budget = state.budgets_of(&pod).only()?;
     let facts = state.budget(budget)?;
     if passes_budgets(&pod) || !pod.facts.ready && facts.passes_unready() {
         return None;

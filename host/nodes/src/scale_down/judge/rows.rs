@@ -277,12 +277,13 @@ impl<'a> RowMaker<'a> {
                 false => 0,
             };
             let budgets = state.budgets_of(pod);
-            let allowed = budgets.iter().filter_map(|id| state.budget(*id));
+            let allowed = budgets.named.iter().filter_map(|id| state.budget(*id));
             let allowed = allowed.map(BudgetFacts::allowed).min();
             ClassColumns {
                 requests: Requests { cpu, memory, gpu },
-                budgets: row_of(budgets.len()),
-                disruptions_allowed: allowed.unwrap_or(-1),
+                budgets: budgets.count,
+                // None of several may be known by name. Several allow none in any case.
+                disruptions_allowed: allowed.unwrap_or(if budgets.count == 0 { -1 } else { 0 }),
             }
         })
     }

@@ -96,11 +96,11 @@ impl Nodes {
         let passes = pod.has_ended() || pod.phase == PodPhase::Pending || pod.deletion.is_some();
         let state = self.scheduler.state();
         let budgets = state.pod(&pod.uid).map(|pod| state.budgets_of(&pod));
-        let budget = match budgets.unwrap_or_default() {
-            _ if passes => return Ok(Admission::Free),
-            [] => return Ok(Admission::Free),
-            [budget] => state.budget(*budget),
-            _ => {
+        let budgets = budgets.unwrap_or_default();
+        let budget = match budgets.only() {
+            _ if passes || budgets.count == 0 => return Ok(Admission::Free),
+            Some(budget) => state.budget(budget),
+            None => {
                 let why = "This pod has more than one PodDisruptionBudget, which the eviction \
                            subresource does not support.";
                 let message = message(eviction, why);
