@@ -142,7 +142,7 @@ pub(super) struct Classes {
     /// By class. They never change, like the class's terms and constraints.
     bonds: Vec<Bonds>,
     shapes: Table<Key>,
-    /// First class of each shape.
+    /// First class of each shape; any other for a shape without classes.
     first: Vec<ClassId>,
 }
 
@@ -260,7 +260,25 @@ impl Classes {
             Some(known) => *known = shape,
             None => self.shape_of.push(shape),
         }
+        // All classes of the shape may have left it.
+        if self.shape_of(self.first[shape as usize]) != shape {
+            self.first[shape as usize] = class;
+        }
         (shape, self.shapes.len() > known)
+    }
+
+    /// Finds the first class of shapes that classes have left.
+    pub(super) fn find_first(&mut self, left: impl Iterator<Item = u32>) {
+        let has_left = |shape: &u32| self.shape_of(self.first[*shape as usize]) != *shape;
+        let mut left: HashSet<u32> = left.filter(has_left).collect();
+        if left.is_empty() {
+            return;
+        }
+        for (class, shape) in self.shape_of.iter().enumerate() {
+            if left.remove(shape) {
+                self.first[*shape as usize] = ClassId(number(class));
+            }
+        }
     }
 
     /// Whether a class has a shape.

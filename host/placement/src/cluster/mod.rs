@@ -312,6 +312,8 @@ impl Cluster {
             reshaped.push((class, from, self.assign_shape(class)));
         }
         if !reshaped.is_empty() {
+            let left = reshaped.iter().map(|(_, from, _)| *from);
+            self.classes.find_first(left);
             let (relations, inputs) = self.counter_inputs();
             relations.counting.reshape(&reshaped, &inputs);
         }

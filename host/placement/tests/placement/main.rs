@@ -13,6 +13,7 @@ mod packing;
 mod packing_each;
 mod pod_limits;
 mod rebuild;
+mod shapes;
 mod unjudged;
 mod vectors;
 
