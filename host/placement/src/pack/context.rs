@@ -38,6 +38,15 @@ impl PodRequirements {
     }
 }
 
+/// A topology domain of a part's nodes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum PartDomain {
+    /// A domain that has a node.
+    Known(u32),
+    /// A domain without nodes: the index of the growth's first part with nodes in it.
+    New(usize),
+}
+
 /// The pods and the existing nodes.
 pub(super) struct PackContext {
     pub(super) columns: ResourceColumns,
@@ -94,6 +103,38 @@ impl PackContext {
     /// Whether such a pod is tried on the existing nodes.
     pub(super) fn may_take(&self, requirements: &PodRequirements) -> bool {
         !self.areas.is_empty() && (self.for_all || requirements.is_coupled())
+    }
+
+    /// Returns the topology domains of the new nodes of each part, in the order of the keys.
+    pub(super) fn part_domains(
+        &self,
+        cluster: &mut Cluster,
+        growth: &Growth<'_>,
+    ) -> Vec<Vec<Option<PartDomain>>> {
+        if self.keys.is_empty() {
+            return vec![Vec::new(); growth.parts.len()];
+        }
+        let mark = cluster.mark();
+        let areas = growth.parts.iter().map(|part| {
+            let node = add_template(cluster, part.template);
+            cluster.domains_of(node, &self.keys)
+        });
+        let areas: Vec<Area> = areas.collect();
+        cluster.rollback(mark);
+        let domain_of = |area: &Area, column: usize| {
+            let domain = area[column]?;
+            if self.domains[column].binary_search(&domain).is_ok() {
+                return Some(PartDomain::Known(domain));
+            }
+            let first = areas.iter().position(|area| area[column] == Some(domain));
+            first.map(PartDomain::New)
+        };
+        let columns = 0..self.keys.len();
+        let of_part = |area| {
+            let domains = columns.clone().map(|column| domain_of(area, column));
+            domains.collect()
+        };
+        areas.iter().map(of_part).collect()
     }
 
     /// Adds the nodes with room for the smallest request of each resource among the

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::bound::LowerBounds;
-use super::context::PackContext;
+use super::context::{PackContext, PartDomain};
 use super::{Demand, Growth, Packed, Part, add_template, context_of, pack_on};
 use crate::cluster::{Dependencies, HOSTNAME};
 use crate::{ClassId, Cluster, Labels, NodeId};
@@ -54,6 +54,9 @@ pub fn pack_each(
 #[derive(PartialEq, Eq, Hash)]
 struct PartKey {
     signature: Vec<u32>,
+    /// The domains of the part, if there are several parts: whether two of them share one,
+    /// and the room on existing nodes of a domain, decide which pods make room for which.
+    domains: Vec<Option<PartDomain>>,
     carried: Vec<ClassId>,
     /// Decides which part grows first: whether it is a stand-in, and how much larger it
     /// is than the smallest part.
@@ -78,13 +81,19 @@ impl GrowthKey {
         // Only differences between sizes matter.
         let smallest = growth.parts.iter().map(|part| part.size).min();
         let smallest = smallest.unwrap_or_default();
+        let domains = if several {
+            context.part_domains(cluster, growth)
+        } else {
+            vec![Vec::new(); growth.parts.len()]
+        };
         let (mut part_keys, mut free) = (Vec::new(), Vec::new());
-        for part in &growth.parts {
+        for (part, domains) in growth.parts.iter().zip(domains) {
             let mark = cluster.mark();
             let node = add_template(cluster, part.template);
             let labels = pods.volumes.then(|| sorted(&part.template.node.labels));
             part_keys.push(PartKey {
                 signature: cluster.node_signature(node, &pods.dependencies),
+                domains,
                 carried: part.template.carried.clone(),
                 rank: if several {
                     (part.stand_in, part.size - smallest)

@@ -145,6 +145,76 @@ fn groups_are_told_apart_by_what_the_pods_in_question_go_by_and_nothing_else() {
     assert_eq!(unwanted, [0, 3]);
 }
 
+/// Growths of two groups each, whose nodes are of one size, by the zones of the groups.
+fn in_zones(cores: [i64; 2], zones: &[[u8; 2]]) -> Vec<[Template; 2]> {
+    let template = |cores, zone| Template {
+        node: Arc::new(node("new", cores, zone)),
+        carried: Vec::new(),
+    };
+    let pair = |[a, b]: &[u8; 2]| [template(cores[0], *a), template(cores[1], *b)];
+    zones.iter().map(pair).collect()
+}
+
+fn growths_of(pairs: &[[Template; 2]]) -> Vec<Growth<'_>> {
+    let part = |template| Part {
+        template,
+        size: 0,
+        max_nodes: 9,
+        stand_in: false,
+    };
+    pairs
+        .iter()
+        .map(|pair| Growth {
+            parts: pair.iter().map(part).collect(),
+            max_nodes: 9,
+        })
+        .collect()
+}
+
+#[test]
+fn growths_are_told_apart_by_which_of_their_groups_share_a_zone() {
+    let mut cluster = Cluster::default();
+    let class = cluster.class(&pod((5, 5), 0, Wish::Apart(ZONE)));
+    let demands = [Demand { class, count: 3 }];
+    // No zone has a node yet.
+    let pairs = in_zones([3, 5], &[[0, 1], [1, 1], [2, 3]]);
+    let growths = growths_of(&pairs);
+    let each = pack_each(&mut cluster, &[], &growths, &demands);
+    let pods: Vec<u32> = each.iter().map(|packed| packed.pods()).collect();
+    assert_eq!(pods, [2, 1, 2]);
+    assert!(Arc::ptr_eq(&each[0], &each[2]));
+    for (growth, packed) in growths.iter().zip(each) {
+        assert_eq!(*packed, pack(&mut cluster, &[], growth, &demands));
+    }
+}
+
+#[test]
+fn growths_are_told_apart_by_the_room_in_the_zones_of_their_groups() {
+    let mut cluster = Cluster::default();
+    let [with_room, full, empty] = [0, 1, 2];
+    let known = [with_room, full, empty]
+        .map(|zone| cluster.add_node(node(&format!("old-{zone}"), 2, zone)));
+    let spread = cluster.class(&pod((5, 5), 0, Wish::Spread(ZONE)));
+    let filler = cluster.class(&pod((15, 15), 9, Wish::Nothing));
+    for (class, zone) in [(spread, with_room), (spread, full), (filler, full)] {
+        cluster.place(class, known[usize::from(zone)], false);
+    }
+    let large = cluster.class(&pod((20, 20), 9, Wish::Nothing));
+    cluster.place(large, known[usize::from(empty)], false);
+    let demands = [Demand {
+        class: spread,
+        count: 9,
+    }];
+    assert_eq!(fill(&mut cluster, &known, &demands), [0]);
+    let pairs = in_zones([4, 4], &[[with_room, empty], [full, empty]]);
+    let growths = growths_of(&pairs);
+    let each = pack_each(&mut cluster, &known, &growths, &demands);
+    assert!(each[0].pods() < each[1].pods());
+    for (growth, packed) in growths.iter().zip(each) {
+        assert_eq!(*packed, pack(&mut cluster, &known, growth, &demands));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
