@@ -2,7 +2,6 @@
 
 pub mod campaign;
 
-use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -61,7 +60,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         None => names()?,
     };
     let time = Duration::from_secs(arguments.seconds);
-    run_all(&program, &names, time, |_, _| Ok(()))
+    let waiting = Mutex::new(names.into_iter());
+    let next = || {
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((waiting.next()?, time))
+    };
+    run_each(&program, next, |_, _| Ok(()))
 }
 
 /// Compiles the program with libFuzzer and returns its path.
@@ -92,22 +96,16 @@ fn names() -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Runs targets, as many at a time as there are processors, and hands over each one's result
-/// when it ends.
-fn run_all(
+/// Runs targets, as many at a time as there are processors, until `next` returns none:
+/// it returns a target's name and its processor time. Hands over each result when a run ends.
+fn run_each(
     program: &Path,
-    names: &[String],
-    time: Duration,
+    next: impl Fn() -> Option<(String, Duration)> + Sync,
     ended: impl Fn(&Target, Summary) -> anyhow::Result<()> + Sync,
 ) -> anyhow::Result<()> {
-    let waiting: Mutex<VecDeque<&String>> = Mutex::new(names.iter().collect());
-    let next = || {
-        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.pop_front()
-    };
     let work = || -> anyhow::Result<()> {
-        while let Some(name) = next() {
-            let target = Target::new(program, name)?;
+        while let Some((name, time)) = next() {
+            let target = Target::new(program, &name)?;
             let summary = target.run(time)?;
             println!("{name}: {summary}");
             ended(&target, summary)?;
@@ -117,9 +115,7 @@ fn run_all(
     let processors = thread::available_parallelism()?.get();
     step("fuzzing", || {
         thread::scope(|scope| {
-            let workers: Vec<_> = (0..processors.min(names.len()))
-                .map(|_| scope.spawn(work))
-                .collect();
+            let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
             let results = workers.into_iter().map(|worker| match worker.join() {
                 Ok(result) => result,
                 Err(_) => bail!("a thread panicked"),

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{Summary, Target, build, names, run_all};
+use super::{Summary, Target, build, names, run_each};
 use crate::command::output;
 
-/// Processor time after which a target's results are written, and the next one's turn comes:
-/// little is lost if the campaign is ended.
-const SLICE: Duration = Duration::from_secs(600);
+/// Minutes of processor time after which a target's results are written, and another one's
+/// turn comes: little is lost if the campaign is ended.
+const SLICE: u64 = 10;
 
 /// Beginning of the page.
 const PAGE: &str = "\
@@ -40,35 +40,52 @@ struct Row {
 }
 
 /// Runs targets until each had a processor time, by the page, and brings the page and the
-/// corpus up to date.
+/// corpus up to date. The target that had the least time is next.
 pub fn run(targets: &[String], minutes: u64, page: &Path) -> anyhow::Result<()> {
     let program = build()?;
-    let mut waiting = match targets {
+    let waiting = match targets {
         [] => names()?,
         named => named.to_vec(),
     };
-    let rows = Mutex::new(read(page));
-    loop {
-        let done = |name: &String| {
-            let rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
-            rows.get(name).is_some_and(|row| row.minutes >= minutes)
-        };
-        waiting.retain(|name| !done(name));
-        if waiting.is_empty() {
-            return Ok(());
+    let campaign = Mutex::new(Campaign {
+        rows: read(page),
+        waiting,
+    });
+    let lock = || campaign.lock().unwrap_or_else(PoisonError::into_inner);
+    let next = || lock().next(minutes);
+    run_each(&program, next, |target, summary| {
+        keep(target)?;
+        let name = &target.name;
+        let corpus = fs::read_dir(target.committed())?.count();
+        let mut campaign = lock();
+        let row = campaign.rows.entry(name.clone()).or_default();
+        row.add(&summary, corpus);
+        let total = row.minutes;
+        campaign.waiting.push(name.clone());
+        write(page, &campaign.rows)?;
+        println!("{name}: recorded {total} of {minutes} min, {corpus} inputs in the corpus");
+        Ok(())
+    })
+}
+
+/// What is known between runs.
+struct Campaign {
+    rows: BTreeMap<String, Row>,
+    /// Targets that no thread runs.
+    waiting: Vec<String>,
+}
+
+impl Campaign {
+    /// Takes the target that had the least time, and returns the time of its next run.
+    fn next(&mut self, minutes: u64) -> Option<(String, Duration)> {
+        let had = |name: &String| self.rows.get(name).map_or(0, |row| row.minutes);
+        let least = (0..self.waiting.len()).min_by_key(|&target| had(&self.waiting[target]))?;
+        let left = minutes.saturating_sub(had(&self.waiting[least]));
+        if left == 0 {
+            return None;
         }
-        let slice = SLICE.min(Duration::from_secs(60 * minutes));
-        run_all(&program, &waiting, slice, |target, summary| {
-            keep(target)?;
-            let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
-            let row = rows.entry(target.name.clone()).or_default();
-            row.add(&summary, fs::read_dir(target.committed())?.count());
-            let (total, corpus) = (row.minutes, row.corpus);
-            write(page, &rows)?;
-            let name = &target.name;
-            println!("{name}: recorded {total} of {minutes} min, {corpus} inputs in the corpus");
-            Ok(())
-        })?;
+        let name = self.waiting.swap_remove(least);
+        Some((name, Duration::from_secs(60 * left.min(SLICE))))
     }
 }
 
