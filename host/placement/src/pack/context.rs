@@ -7,7 +7,7 @@ use super::columns::{RequestAmounts, ResourceColumns};
 use super::node_set::NodeSet;
 use super::{Demand, Growth, add_template, order};
 use crate::cluster::{Area, Bonds};
-use crate::{Cluster, NodeId};
+use crate::{ClassId, Cluster, NodeId};
 
 /// Requests and constraints of the pods of a demand.
 pub(super) struct PodRequirements {
@@ -103,6 +103,23 @@ impl PackContext {
     /// Whether such a pod is tried on the existing nodes.
     pub(super) fn may_take(&self, requirements: &PodRequirements) -> bool {
         !self.areas.is_empty() && (self.for_all || requirements.is_coupled())
+    }
+
+    /// Whether pods of a class may fit on an existing node once others are placed. If not,
+    /// no estimate places them there. Room on existing nodes only shrinks.
+    pub(super) fn may_fit_on_known(
+        &self,
+        cluster: &Cluster,
+        class: ClassId,
+        requirements: &PodRequirements,
+    ) -> bool {
+        let may_fit = |node| order::may_fit_existing(cluster, class, node);
+        let mut areas = self.areas.iter();
+        self.may_take(requirements)
+            && areas.any(|(_, nodes)| {
+                let found = nodes.first(&requirements.amounts, &mut 0, may_fit);
+                found.is_some()
+            })
     }
 
     /// Returns the topology domains of the new nodes of each part, in the order of the keys.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::bound::LowerBounds;
 use super::context::{PackContext, PartDomain};
+use super::order::may_fit;
+use super::tree::is_free;
 use super::{Demand, Growth, Packed, Part, add_template, context_of, pack_on};
 use crate::cluster::{Dependencies, HOSTNAME};
 use crate::{ClassId, Cluster, Labels, NodeId};
@@ -13,8 +15,8 @@ use crate::{ClassId, Cluster, Labels, NodeId};
 /// Runs [`super::pack`] for each growth separately.
 ///
 /// The result for a growth is also used for growths whose nodes no pod can distinguish
-/// from its nodes and, if all pods were placed on the minimum number of nodes, for
-/// growths with larger nodes.
+/// from its nodes and, if all pods that may fit on larger nodes were placed on the minimum
+/// number of nodes, for growths with such nodes.
 pub fn pack_each(
     cluster: &mut Cluster,
     known: &[NodeId],
@@ -22,31 +24,93 @@ pub fn pack_each(
     demands: &[Demand],
 ) -> Vec<Arc<Packed>> {
     let context = context_of(cluster, known, growths, demands);
-    let pods = Pods::new(cluster, &context, demands);
+    let mut pods = Pods::new(cluster, &context, demands);
     let keys: Vec<GrowthKey> = growths
         .iter()
-        .map(|growth| GrowthKey::new(cluster, growth, &context, &pods))
+        .map(|growth| GrowthKey::new(cluster, growth, &pods))
         .collect();
     // Larger nodes come after smaller ones, whose results they may use.
     let mut order: Vec<usize> = (0..keys.len()).collect();
     order.sort_by(|&a, &b| keys[a].free.cmp(&keys[b].free));
-    let mut found: HashMap<&[PartKey], Vec<(usize, Arc<Packed>)>> = HashMap::new();
+    let mut found: HashMap<&[PartKey], Vec<KnownResult>> = HashMap::new();
     let mut packed = vec![Arc::default(); keys.len()];
     for row in order {
-        let growth_key = &keys[row];
+        let (growth, growth_key) = (&growths[row], &keys[row]);
         let alike = found.entry(&growth_key.part_keys).or_default();
-        let answer = alike
-            .iter()
-            .find(|(other, answer)| pods.is_valid_for(&keys[*other], answer, growth_key));
-        packed[row] = if let Some((_, answer)) = answer {
-            Arc::clone(answer)
+        // Pods that fit nowhere here fit on no smaller node, so they are among the unplaced
+        // ones of each result that may be valid, and are counted once.
+        let (count, mut unfit) = (pods.count, None);
+        let answer = alike.iter().find(|result| {
+            let count_unfit = |rows: &[usize]| {
+                *unfit.get_or_insert_with(|| pods.count_unfit(cluster, growth, growth_key, rows))
+            };
+            result.is_valid_for(&keys[result.row], growth_key, count, count_unfit)
+        });
+        packed[row] = if let Some(result) = answer {
+            Arc::clone(&result.packed)
         } else {
-            let answer = Arc::new(pack_on(cluster, &context, &growths[row], demands));
-            alike.push((row, Arc::clone(&answer)));
+            let answer = Arc::new(pack_on(cluster, &context, growth, demands));
+            alike.push(KnownResult::new(cluster, &pods, row, &answer));
             answer
         };
     }
     packed
+}
+
+/// The result for a growth, and what decides for which growths with larger nodes it is
+/// valid.
+struct KnownResult {
+    /// Index of the growth.
+    row: usize,
+    packed: Arc<Packed>,
+    /// Number of pods that were placed.
+    placed: u64,
+    /// Needs of the demands whose pods were all placed.
+    bounds: LowerBounds,
+    /// Demands of which no pod was placed.
+    unplaced: Vec<usize>,
+}
+
+impl KnownResult {
+    fn new(cluster: &Cluster, pods: &Pods<'_>, row: usize, packed: &Arc<Packed>) -> Self {
+        let demands = pods.demands;
+        // An estimate that places nothing may have no counts.
+        let placed = |demand: usize| packed.placed.get(demand).copied().unwrap_or_default();
+        let whole = (0..demands.len()).filter(|&at| placed(at) == demands[at].count);
+        let bounds = LowerBounds::new(cluster, pods.context, demands, whole);
+        let none = (0..demands.len()).filter(|&at| placed(at) == 0 && demands[at].count > 0);
+        Self {
+            row,
+            packed: Arc::clone(packed),
+            placed: packed.placed.iter().map(|&count| u64::from(count)).sum(),
+            bounds,
+            unplaced: none.collect(),
+        }
+    }
+
+    /// Whether the result for one growth is valid for another with equal node properties,
+    /// which packs `count` pods. `count_unfit` returns how many pods of some demands fit
+    /// neither on the other growth's new nodes nor on existing ones.
+    ///
+    /// If it is valid, an estimate for the other growth alone places no pods but these, and
+    /// all of them on no fewer nodes.
+    fn is_valid_for(
+        &self,
+        own: &GrowthKey,
+        other: &GrowthKey,
+        count: u64,
+        count_unfit: impl FnOnce(&[usize]) -> u64,
+    ) -> bool {
+        if own.free == other.free && own.limits == other.limits {
+            return true;
+        }
+        let free = other.free.iter().map(Vec::as_slice);
+        // Pods that fit on a node also fit on a larger one.
+        other.is_as_large_as(own)
+            && other.has_room_for(&self.packed)
+            && u64::from(self.packed.node_count()) <= self.bounds.least_nodes(free)
+            && self.placed + count_unfit(&self.unplaced) == count
+    }
 }
 
 /// Properties by which pods can distinguish new nodes of a part from those of others,
@@ -76,7 +140,8 @@ struct GrowthKey {
 }
 
 impl GrowthKey {
-    fn new(cluster: &mut Cluster, growth: &Growth<'_>, context: &PackContext, pods: &Pods) -> Self {
+    fn new(cluster: &mut Cluster, growth: &Growth<'_>, pods: &Pods<'_>) -> Self {
+        let context = pods.context;
         let several = growth.parts.len() > 1;
         // Only differences between sizes matter.
         let smallest = growth.parts.iter().map(|part| part.size).min();
@@ -135,40 +200,67 @@ fn sorted(labels: &Labels) -> Vec<(String, String)> {
 }
 
 /// The pods to place.
-struct Pods {
-    bounds: LowerBounds,
+struct Pods<'a> {
+    context: &'a PackContext,
+    demands: &'a [Demand],
     count: u64,
     volumes: bool,
     /// What their placement depends on in the cluster.
     dependencies: Dependencies,
+    /// Whether the pods of a demand may fit on existing nodes, at its index, once this was
+    /// asked.
+    on_known: Vec<Option<bool>>,
 }
 
-impl Pods {
-    fn new(cluster: &Cluster, context: &PackContext, demands: &[Demand]) -> Self {
+impl<'a> Pods<'a> {
+    fn new(cluster: &Cluster, context: &'a PackContext, demands: &'a [Demand]) -> Self {
         let counts = demands.iter().map(|demand| u64::from(demand.count));
         Self {
-            bounds: LowerBounds::new(cluster, context, demands, 0..demands.len()),
+            context,
+            demands,
             count: counts.sum(),
             volumes: context
                 .requirements
                 .iter()
                 .any(|requirements| requirements.bonds.volumes),
             dependencies: cluster.dependencies(demands.iter().map(|demand| demand.class)),
+            on_known: vec![None; demands.len()],
         }
     }
 
-    /// Whether the result for one growth is valid for another with equal node
-    /// properties.
-    fn is_valid_for(&self, known: &GrowthKey, found: &Packed, growth_key: &GrowthKey) -> bool {
-        if known.free == growth_key.free && known.limits == growth_key.limits {
-            return true;
+    /// Whether the pods of a demand may fit on existing nodes once others are placed.
+    fn may_fit_on_known(&mut self, cluster: &Cluster, row: usize) -> bool {
+        let (context, class) = (self.context, self.demands[row].class);
+        *self.on_known[row].get_or_insert_with(|| {
+            context.may_fit_on_known(cluster, class, &context.requirements[row])
+        })
+    }
+
+    /// Counts the pods of some demands that fit neither on new nodes of a growth nor on
+    /// existing ones, whatever other pods are placed. The cluster is unchanged afterwards.
+    fn count_unfit(
+        &mut self,
+        cluster: &mut Cluster,
+        growth: &Growth<'_>,
+        growth_key: &GrowthKey,
+        rows: &[usize],
+    ) -> u64 {
+        let mut unfit = rows.to_vec();
+        for (part, free) in growth.parts.iter().zip(&growth_key.free) {
+            if unfit.is_empty() {
+                break;
+            }
+            // Alone: the pods that nodes of other parts carry may exclude some.
+            let mark = cluster.mark();
+            let node = add_template(cluster, part.template);
+            unfit.retain(|&row| {
+                let has_room = is_free(free, &self.context.requirements[row].amounts);
+                !has_room || !may_fit(cluster, self.demands[row].class, node)
+            });
+            cluster.rollback(mark);
         }
-        let placed = found.placed.iter().map(|&count| u64::from(count));
-        let free = growth_key.free.iter().map(Vec::as_slice);
-        // Pods that fit on a node also fit on a larger one.
-        growth_key.is_as_large_as(known)
-            && growth_key.has_room_for(found)
-            && u64::from(found.node_count()) <= self.bounds.least_nodes(free)
-            && placed.sum::<u64>() == self.count
+        unfit.retain(|&row| !self.may_fit_on_known(cluster, row));
+        let counts = unfit.iter().map(|&row| u64::from(self.demands[row].count));
+        counts.sum()
     }
 }

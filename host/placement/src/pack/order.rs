@@ -3,7 +3,7 @@
 use super::context::PackContext;
 use super::{Demand, Estimate, Growth, Template};
 use crate::cluster::Bonds;
-use crate::{ClassId, Cluster, Misfit, NodeId, Plugin};
+use crate::{ClassId, Cluster, Misfit, NodeId, Plugin, Reason};
 
 /// Returns the order in which pods are placed on existing nodes, as indexes of demands.
 /// Each demand comes with its pods' priority. Pods are ordered by priority, like in the
@@ -94,18 +94,35 @@ fn share_of_node(cluster: &Cluster, class: ClassId, template: &Template) -> f64 
 }
 
 /// Whether a class fits a new node, or may once other pods are there.
-fn may_fit(cluster: &Cluster, class: ClassId, first: NodeId) -> bool {
-    match cluster.check(class, first) {
-        Ok(()) => true,
-        Err(Misfit::Unjudged(_)) => false,
-        Err(Misfit::Rejected { plugin, .. }) => {
-            let bonds = cluster.bonds(class);
-            match plugin {
-                Plugin::InterPodAffinity => bonds.affinity,
-                Plugin::PodTopologySpread => bonds.spread,
-                _ => false,
-            }
-        }
+pub(super) fn may_fit(cluster: &Cluster, class: ClassId, node: NodeId) -> bool {
+    let misfit = cluster.check(class, node).err();
+    misfit.is_none_or(|misfit| pods_may_lift(cluster, class, &misfit))
+}
+
+/// Whether a class fits an existing node, or may once other pods are there. A volume that
+/// is attached to the node, but that no pod there mounts, counts twice for a pod: the first
+/// pod that mounts it makes room for others that do.
+pub(super) fn may_fit_existing(cluster: &Cluster, class: ClassId, node: NodeId) -> bool {
+    let misfit = cluster.check(class, node).err();
+    misfit.is_none_or(|misfit| {
+        misfit.is_of(Plugin::NodeVolumeLimits) || pods_may_lift(cluster, class, &misfit)
+    })
+}
+
+/// Whether pods that are placed later may remove what a filter rejects.
+fn pods_may_lift(cluster: &Cluster, class: ClassId, misfit: &Misfit) -> bool {
+    let Misfit::Rejected {
+        plugin, reasons, ..
+    } = misfit
+    else {
+        return false;
+    };
+    let bonds = cluster.bonds(class);
+    match plugin {
+        Plugin::InterPodAffinity => bonds.affinity,
+        // The label that a node lacks is not brought by pods.
+        Plugin::PodTopologySpread => bonds.spread && !reasons.contains(&Reason::SpreadLabel),
+        _ => false,
     }
 }
 

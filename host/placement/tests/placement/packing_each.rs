@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Growth, Part, Template, fill, pack, pack_each};
+use flyball_placement::pack::{Demand, Growth, Packed, Part, Template, fill, pack, pack_each};
 use flyball_placement::{
     AffinityTerm, Cluster, LabelSelector, Node, NodeSelectorTerm, Operator, Pod, Requirement,
     Resources, SpreadConstraint,
@@ -12,6 +12,10 @@ use proptest::prelude::*;
 
 const ZONE: &str = "topology.kubernetes.io/zone";
 const HOSTNAME: &str = "kubernetes.io/hostname";
+/// A label that no node has.
+const RACK: &str = "rack";
+/// Requests of a pod that is too large for any node.
+const HUGE: (i64, i64) = (100_000, 1);
 
 /// Requirements of pods besides resources.
 #[derive(Clone, Copy, Debug)]
@@ -27,16 +31,26 @@ enum Wish {
     OtherHost,
 }
 
+/// Wishes, some of which no node meets: the last zone has no group.
 fn wish() -> impl Strategy<Value = Wish> {
-    let key = || prop_oneof![Just(ZONE), Just(HOSTNAME)];
+    let key = || prop_oneof![4 => Just(ZONE), 4 => Just(HOSTNAME), 1 => Just(RACK)];
     prop_oneof![
         3 => Just(Wish::Nothing),
-        1 => (0..3u8).prop_map(Wish::Zone),
+        1 => (0..4u8).prop_map(Wish::Zone),
         2 => key().prop_map(Wish::Spread),
         1 => key().prop_map(Wish::Near),
         2 => key().prop_map(Wish::Apart),
         1 => Just(Wish::Host),
         1 => Just(Wish::OtherHost),
+    ]
+}
+
+/// Requests of a pod: some are too large for the smaller nodes, and some for all.
+fn size() -> impl Strategy<Value = (i64, i64)> {
+    prop_oneof![
+        10 => (1..15i64, 1..30i64),
+        1 => (15..90i64, 1..30i64),
+        1 => Just(HUGE),
     ]
 }
 
@@ -215,12 +229,71 @@ fn growths_are_told_apart_by_the_room_in_the_zones_of_their_groups() {
     }
 }
 
+/// New nodes of each of these numbers of cores, in one zone.
+fn of_sizes<const N: usize>(cores: [i64; N]) -> [Template; N] {
+    cores.map(|cores| Template {
+        node: Arc::new(node("new", cores, 0)),
+        carried: Vec::new(),
+    })
+}
+
+#[test]
+fn pods_that_fit_nowhere_do_not_keep_sizes_of_nodes_from_sharing_an_estimate() {
+    let mut cluster = Cluster::default();
+    let known = [cluster.add_node(node("old-0", 2, 0))];
+    let sizes = of_sizes([4, 8]);
+    let growths = sizes.each_ref().map(|size| Growth::of(size, 9));
+    let demand = |class, count| Demand { class, count };
+    // One a node, so that both sizes need as many nodes.
+    let apart = cluster.class(&pod((5, 5), 0, Wish::Apart(HOSTNAME)));
+    let hopeless = [
+        (HUGE, Wish::Nothing),
+        // Such pods are tried on the existing node too.
+        (HUGE, Wish::Spread(ZONE)),
+        (HUGE, Wish::Near(HOSTNAME)),
+        ((1, 1), Wish::Spread(RACK)),
+        ((1, 1), Wish::Zone(7)),
+    ];
+    for (size, wish) in hopeless {
+        let class = cluster.class(&pod(size, 1, wish));
+        let demands = [demand(apart, 3), demand(class, 2)];
+        let both = pack_each(&mut cluster, &known, &growths, &demands);
+        assert!(Arc::ptr_eq(&both[0], &both[1]), "{size:?} {wish:?}");
+        assert_eq!(both[0].node_count(), 3, "{size:?} {wish:?}");
+        assert_eq!(both[0].placed, [3, 0], "{size:?} {wish:?}");
+    }
+}
+
+#[test]
+fn a_pod_that_fits_on_larger_nodes_only_keeps_smaller_ones_from_sharing_their_estimate() {
+    let mut cluster = Cluster::default();
+    let sizes = of_sizes([4, 8, 16]);
+    let growths = sizes.each_ref().map(|size| Growth::of(size, 9));
+    let pods = [
+        (pod((5, 5), 0, Wish::Apart(HOSTNAME)), 3),
+        (pod((60, 60), 1, Wish::Nothing), 1),
+        (pod(HUGE, 1, Wish::Nothing), 2),
+    ];
+    let demands = pods.map(|(pod, count)| {
+        let class = cluster.class(&pod);
+        Demand { class, count }
+    });
+    let each = pack_each(&mut cluster, &[], &growths, &demands);
+    let placed = [[3, 0, 0], [3, 1, 0], [3, 1, 0]];
+    for ((growth, packed), placed) in growths.iter().zip(&each).zip(placed) {
+        assert_eq!((packed.node_count(), &*packed.placed), (3, &placed[..]));
+        assert_eq!(**packed, pack(&mut cluster, &[], growth, &demands));
+    }
+    assert!(!Arc::ptr_eq(&each[0], &each[1]));
+    assert!(Arc::ptr_eq(&each[1], &each[2]));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_packed_once_for_many_is_as_good_as_packed_for_each(
-        pods in vec(((1..15i64, 1..30i64), 0..3u8, wish(), 1..8u32), 1..8),
+        pods in vec((size(), 0..3u8, wish(), 1..8u32), 1..8),
         there in vec((0..3u8, 0..3u8), 0..4),
         groups in vec((1..9i64, 0..3u8, 0..40u32), 1..12),
     ) {
@@ -269,8 +342,15 @@ proptest! {
             let mut parts = packed.nodes.iter().zip(&growth.parts);
             prop_assert!(parts.all(|(nodes, part)| *nodes <= part.max_nodes));
             prop_assert!(packed.node_count() <= growth.max_nodes);
-            let all: u32 = demands.iter().map(|demand| demand.count).sum();
-            prop_assert_eq!(packed.pods(), all);
+            for (row, demand) in demands.iter().enumerate() {
+                let placed = |packed: &Packed| packed.placed.get(row).copied().unwrap_or(0);
+                if placed(&packed) == demand.count {
+                    continue;
+                }
+                // It is left out only if no pod of it fits, also by itself.
+                let by_itself = pack(&mut cluster, &known, growth, &[*demand]);
+                prop_assert_eq!((placed(&packed), placed(&alone), by_itself.pods()), (0, 0, 0));
+            }
         }
     }
 }
