@@ -155,8 +155,7 @@ pub fn hold() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns innocent workloads on nodes, and those of the tenant whose pods keep away from
-/// each other (finding 8).
+/// Returns innocent workloads on nodes, and those of the tenant.
 fn scenario(is_there: bool) -> anyhow::Result<Scenario> {
     let seconds = DURATION_MS / 1000;
     let mut text = format!(
@@ -177,19 +176,11 @@ fn scenario(is_there: bool) -> anyhow::Result<Scenario> {
              target: {{type: Utilization, averageUtilization: 60}}}}}}]}}\n"
         )?;
     }
-    if is_there {
-        let terms = (0..10).map(|term| {
-            format!(
-                "{{topologyKey: kubernetes.io/hostname, labelSelector: {{matchExpressions: \
-                 [{{key: app, operator: NotIn, values: [none-{term}]}}]}}}}"
-            )
-        });
-        let terms = terms.collect::<Vec<_>>().join(", ");
+    for (name, count, pod) in hostile_pods().into_iter().filter(|_| is_there) {
         write!(
             text,
-            "  - name: apart\n    namespace: {NAMESPACE}\n    count: 600\n    load: {{formula: 1}}\n    \
-             pod: {{requests: {{cpu: 100m}}, affinity: {{podAntiAffinity: \
-             {{requiredDuringSchedulingIgnoredDuringExecution: [{terms}]}}}}}}\n"
+            "  - name: {name}\n    namespace: {NAMESPACE}\n    count: {count}\n    \
+             load: {{formula: 1}}\n    pod: {pod}\n"
         )?;
     }
     Ok(Scenario::parse(
@@ -197,6 +188,42 @@ fn scenario(is_there: bool) -> anyhow::Result<Scenario> {
         Path::new("tenants.yaml"),
         Path::new(""),
     )?)
+}
+
+/// Returns the tenant's workloads: name, number of copies, and pod. Their pods keep away from
+/// each other (finding 8), name more nodes than are compared, or request resources that no
+/// other pod does.
+fn hostile_pods() -> Vec<(String, usize, String)> {
+    let required = "requiredDuringSchedulingIgnoredDuringExecution";
+    let terms = list(10, |term| {
+        format!(
+            "{{topologyKey: kubernetes.io/hostname, labelSelector: {{matchExpressions: \
+             [{{key: app, operator: NotIn, values: [none-{term}]}}]}}}}"
+        )
+    });
+    let apart = format!(
+        "{{requests: {{cpu: 100m}}, affinity: {{podAntiAffinity: {{{required}: [{terms}]}}}}}}"
+    );
+    let terms = list(1_001, |node| {
+        format!("{{matchFields: [{{key: metadata.name, operator: NotIn, values: [none-{node}]}}]}}")
+    });
+    let named =
+        format!("{{affinity: {{nodeAffinity: {{{required}: {{nodeSelectorTerms: [{terms}]}}}}}}}}");
+    let requesting = (0..10).map(|workload| {
+        let names = list(2_000, |name| {
+            format!("tenant.example/own-{workload}-{name}: 1")
+        });
+        let pod = format!("{{requests: {{{names}}}}}");
+        (format!("requesting-{workload}"), 1, pod)
+    });
+    let others = [("apart", 600, apart), ("named", 50, named)];
+    let others = others.map(|(name, count, pod)| (name.to_owned(), count, pod));
+    others.into_iter().chain(requesting).collect()
+}
+
+/// Returns the elements of a list in YAML.
+fn list(count: usize, element: impl Fn(usize) -> String) -> String {
+    (0..count).map(element).collect::<Vec<_>>().join(", ")
 }
 
 /// Opens a registry with the tenant's policies.

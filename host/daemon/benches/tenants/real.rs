@@ -1,13 +1,15 @@
 //! `tenants/real`: what a tenant does with specs that can't be read (finding 1), metrics
-//! that hang (4) and names that leave its namespace (10), on the control plane of the tests.
+//! that hang (4) and names that leave its namespace (10), and with a kind of its own: its
+//! selectors are any text, and writing its scales hangs. On the control plane of the tests.
 
+use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use flyball_test_support::bench::report;
 use serde_json::{Value, json};
 
-use crate::support::Daemon;
+use crate::support::{Daemon, WAIT_TIMEOUT, wait_for};
 use crate::test_cluster::{TestCluster, external, queue};
 use crate::{PERIODS, SYNC_MS, periods_late};
 
@@ -19,6 +21,16 @@ const INNOCENT: usize = 10;
 
 /// Its name comes before that of the innocent one.
 const NAMESPACE: &str = "a-tenant";
+
+/// Number of the tenant's pods. Each has a label of its own.
+const PODS: usize = 100;
+
+/// Value of a label that all of them have, and name of their target, which many observe.
+const CROWD: &str = "crowd";
+
+/// API group of the tenant's own kind, and its resource.
+const GROUP: &str = "tenant.example";
+const TARGETS: &str = "targets.tenant.example";
 
 /// Time for which the daemon runs.
 const TIME: Duration = Duration::from_secs(150);
@@ -33,6 +45,14 @@ pub fn run() -> anyhow::Result<()> {
     test_cluster.loosen_schema();
     let namespace = ["create", "namespace", NAMESPACE];
     test_cluster.cluster.kubectl(&namespace)?;
+    // Nobody accepts its connections.
+    let hole = TcpListener::bind("127.0.0.1:0")?;
+    test_cluster.apply(&webhook(hole.local_addr()?).to_string());
+    test_cluster.apply(&own_kind().to_string());
+    wait_for("the tenant's kind to be served", WAIT_TIMEOUT, || {
+        let get = ["get", TARGETS, "-n", NAMESPACE];
+        test_cluster.cluster.kubectl(&get).is_ok()
+    });
     let names: Vec<String> = (0..INNOCENT)
         .map(|number| format!("web-{number}"))
         .collect();
@@ -40,9 +60,12 @@ pub fn run() -> anyhow::Result<()> {
         test_cluster.deploy(name, 2);
         test_cluster.autoscale(name, &queue(), &json!({}));
     }
-    let hostile: Vec<Value> = [target()]
+    // One value, again and again.
+    let repeating = format!("app in ({})", [CROWD; 1_300].join(","));
+    let hostile: Vec<Value> = [deployment(), target(CROWD, &repeating)]
         .into_iter()
-        .chain((0..HOSTILE).map(hostile))
+        .chain((0..PODS).map(pod))
+        .chain((0..HOSTILE).flat_map(hostile))
         .collect();
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": hostile });
     test_cluster.cluster.apply(&list.to_string())?;
@@ -67,7 +90,7 @@ pub fn run() -> anyhow::Result<()> {
 }
 
 /// Returns the Deployment whose scale is read before metrics that hang.
-fn target() -> Value {
+fn deployment() -> Value {
     let labels = json!({ "app": "web" });
     let spec = json!({ "containers": [{ "name": "web", "image": "web" }] });
     json!({
@@ -82,14 +105,105 @@ fn target() -> Value {
     })
 }
 
-/// Returns an object of the tenant.
-fn hostile(number: usize) -> Value {
+/// Returns a kind that has a scale.
+fn own_kind() -> Value {
+    let scale = json!({
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    });
+    let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    let version = json!({
+        "name": "v1",
+        "served": true,
+        "storage": true,
+        "schema": { "openAPIV3Schema": anything },
+        "subresources": { "scale": scale },
+    });
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": { "name": TARGETS },
+        "spec": {
+            "group": GROUP,
+            "names": { "kind": "Target", "plural": "targets" },
+            "scope": "Namespaced",
+            "versions": [version],
+        },
+    })
+}
+
+/// Returns a webhook at this address, which is asked before a scale of that kind is written.
+fn webhook(hole: SocketAddr) -> Value {
+    let scales = json!({
+        "apiGroups": [GROUP],
+        "apiVersions": ["*"],
+        "operations": ["UPDATE"],
+        "resources": ["targets/scale"],
+    });
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": { "name": "hang" },
+        "webhooks": [{
+            "name": format!("hang.{GROUP}"),
+            "clientConfig": { "url": format!("https://{hole}/") },
+            "rules": [scales],
+            "timeoutSeconds": 30,
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }],
+    })
+}
+
+/// Returns an object of the tenant's own kind.
+fn target(name: &str, selector: &str) -> Value {
+    json!({
+        "apiVersion": format!("{GROUP}/v1"),
+        "kind": "Target",
+        "metadata": { "name": name, "namespace": NAMESPACE },
+        "spec": { "replicas": 2 },
+        "status": { "replicas": 2, "selector": selector },
+    })
+}
+
+/// Returns a pod of the tenant.
+fn pod(number: usize) -> Value {
+    let labels = json!({ "app": CROWD, (format!("own-{number}")): "" });
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": format!("{CROWD}-{number:03}"),
+            "namespace": NAMESPACE,
+            "labels": labels,
+        },
+        "spec": { "containers": [{ "name": CROWD, "image": "web" }] },
+    })
+}
+
+/// Returns an object of the tenant, after the target that it alone has.
+fn hostile(number: usize) -> Vec<Value> {
+    let name = format!("hostile-{number:04}");
+    let (spec, selector) = deed(number, &name);
+    let own = selector.map(|selector| target(&name, &selector));
+    let object = json!({
+        "apiVersion": "flyball.dev/v1alpha1",
+        "kind": "ReplicaAutoscaler",
+        "metadata": { "name": name, "namespace": NAMESPACE },
+        "spec": spec,
+    });
+    own.into_iter().chain([object]).collect()
+}
+
+/// Returns the spec of an object, and the selector of its own target if it has one.
+fn deed(number: usize, name: &str) -> (Value, Option<String>) {
     let mut spec = json!({
         "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
         "maxReplicas": 20,
         "metrics": [queue()],
     });
-    match number % 3 {
+    match number % 6 {
         0 => {
             let deep = (1..130).fold(json!({}), |inner, _| json!({ "a": inner }));
             spec["policies"] = json!([{ "name": "hpa", "config": deep }]);
@@ -101,14 +215,42 @@ fn hostile(number: usize) -> Value {
                 .map(|metric| external(&format!("hang-{number}-{metric}")))
                 .collect();
         }
-        _ => spec["scaleTargetRef"]["name"] = json!("../../kube-system/deployments/victim"),
+        2 => spec["scaleTargetRef"]["name"] = json!("../../kube-system/deployments/victim"),
+        3 => {
+            spec["mode"] = json!("Observe");
+            spec["scaleTargetRef"] = reference(CROWD);
+            spec["metrics"] = vec![usage(); 20].into();
+        }
+        4 => {
+            spec["scaleTargetRef"] = reference(name);
+            return (spec, Some(excluding(number)));
+        }
+        _ => {
+            // Its scale has to be written.
+            spec["scaleTargetRef"] = reference(name);
+            spec["minReplicas"] = json!(3);
+            return (spec, Some(format!("app={name}")));
+        }
     }
-    json!({
-        "apiVersion": "flyball.dev/v1alpha1",
-        "kind": "ReplicaAutoscaler",
-        "metadata": { "name": format!("hostile-{number:04}"), "namespace": NAMESPACE },
-        "spec": spec,
-    })
+    (spec, None)
+}
+
+/// Returns a reference to an object of the tenant's own kind.
+fn reference(name: &str) -> Value {
+    json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "Target", "name": name })
+}
+
+/// Returns a metric of each pod.
+fn usage() -> Value {
+    let target = json!({ "type": "AverageValue", "averageValue": "100m" });
+    let usage = json!({ "name": "cpu", "container": CROWD, "target": target });
+    json!({ "type": "ContainerResource", "containerResource": usage })
+}
+
+/// Returns a selector that only excludes pods, and is nearly as long as it may be.
+fn excluding(number: usize) -> String {
+    let values: Vec<String> = (0..1_600).map(|value| format!("{value:04}")).collect();
+    format!("!own-{number},none notin ({})", values.join(","))
 }
 
 /// Returns the longest time between two decisions about an innocent object.

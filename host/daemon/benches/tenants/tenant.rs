@@ -8,9 +8,10 @@ use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 use flyball_replicas::pods::{Phase, Pod, Ready};
 use flyball_replicas::ports::{
-    Autoscaler, MetricAnswer, NoRowsLeft, Observation, ObservationError, Question, Reader, Report,
-    Scale, ScaleIntent, Writer,
+    Autoscaler, MetricAnswer, NoRowsLeft, Observation, ObservationError, PodSample, Question,
+    Reader, Report, Scale, ScaleIntent, Writer,
 };
+use flyball_replicas::rows::{self, RowBudget};
 use flyball_replicas::status::AutoscalerStatus;
 use flyball_simulation::Cluster;
 use serde_json::{Value, json};
@@ -41,20 +42,29 @@ enum Deed {
     Million,
     /// Finding 16: its policy calls the host as often as it may.
     Slow,
+    /// It observes the pods of many others, with as many metrics as it may have.
+    Crowd,
     /// Finding 20: no other object has its configuration.
     Distinct,
 }
 
-/// How many objects do what: 10,000 in all. Finding 8 is done by pods of the scenario.
-const DEEDS: [(Deed, usize); 7] = [
+/// How many objects do what: 10,000 in all. Pods of the scenario do more.
+const DEEDS: [(Deed, usize); 8] = [
     (Deed::Configuration, 1_000),
     (Deed::Selector, 2_000),
     (Deed::Failure, 1_000),
     (Deed::Refused, 1_000),
     (Deed::Million, 100),
     (Deed::Slow, 1_500),
-    (Deed::Distinct, 3_400),
+    (Deed::Crowd, 500),
+    (Deed::Distinct, 2_900),
 ];
+
+/// Number of pods that each object of [`Deed::Crowd`] observes.
+const CROWD: usize = 1_000;
+
+/// Number of its metrics: the most that a spec may have.
+const METRICS: usize = 20;
 
 /// A cluster with the tenant's objects before its own.
 #[derive(Clone)]
@@ -62,6 +72,7 @@ pub struct Tenant {
     cluster: Cluster,
     objects: Arc<Mutex<Vec<Arc<Autoscaler>>>>,
     pods: Arc<[Pod]>,
+    crowd: Arc<[Pod]>,
 }
 
 impl Tenant {
@@ -71,8 +82,8 @@ impl Tenant {
             true => objects()?,
             false => Vec::new(),
         };
-        let pod = Pod {
-            name: "any".into(),
+        let pod = |number| Pod {
+            name: format!("pod-{number:04}").into(),
             phase: Phase::Running,
             ready: Some((Ready::True, Some(Timestamp(0)))),
             start: Some(Timestamp(0)),
@@ -82,7 +93,8 @@ impl Tenant {
         Ok(Self {
             cluster,
             objects: Arc::new(Mutex::new(objects)),
-            pods: [pod].into(),
+            pods: [pod(0)].into(),
+            crowd: (0..CROWD).map(pod).collect(),
         })
     }
 
@@ -90,7 +102,12 @@ impl Tenant {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn observe_own(&self, now: Timestamp, autoscaler: &Autoscaler) -> Observation {
+    fn observe_own(
+        &self,
+        now: Timestamp,
+        autoscaler: &Autoscaler,
+        budget: &mut RowBudget,
+    ) -> Result<Observation, NoRowsLeft> {
         let deed = deed_of(&autoscaler.key.name);
         let replicas = match deed {
             Deed::Million => 1_000_000,
@@ -106,11 +123,16 @@ impl Tenant {
                 ),
             }),
             Deed::Million => Ok([].into()),
+            Deed::Crowd => Ok(Arc::clone(&self.crowd)),
             _ => Ok(Arc::clone(&self.pods)),
         };
-        // Another value at each sync, so that no decision is reused.
-        let value = 3_000 + now.0 / crate::SYNC_MS % 7;
-        Observation {
+        let count = pods.as_ref().map_or(0, |pods| pods.len());
+        let rows = rows::of(&autoscaler.spec, count);
+        let row_limit = || self.row_limit(NAMESPACE);
+        if !budget.take(&autoscaler.key.namespace, rows, row_limit) {
+            return Err(NoRowsLeft { rows });
+        }
+        Ok(Observation {
             scale: Ok(Scale {
                 spec_replicas: replicas,
                 status_replicas: replicas,
@@ -118,10 +140,30 @@ impl Tenant {
                 resource_version: "1".into(),
             }),
             pods,
-            metrics: vec![Ok(MetricAnswer::Values([value].into()))],
+            metrics: self.measure_own(now, deed),
             labels: GrantedInput::default(),
             annotations: GrantedInput::default(),
+        })
+    }
+
+    fn measure_own(
+        &self,
+        now: Timestamp,
+        deed: Deed,
+    ) -> Vec<Result<MetricAnswer, ObservationError>> {
+        // Another value at each sync, so that no decision is reused.
+        let value = 3_000 + now.0 / crate::SYNC_MS % 7;
+        if deed != Deed::Crowd {
+            return vec![Ok(MetricAnswer::Values([value].into()))];
         }
+        let sample = |pod: &Pod| PodSample {
+            pod: Arc::clone(&pod.name),
+            value,
+            timestamp: now,
+            window_ms: crate::SYNC_MS,
+        };
+        let samples = self.crowd.iter().map(sample).collect();
+        vec![Ok(MetricAnswer::Pods(samples)); METRICS]
     }
 }
 
@@ -160,7 +202,7 @@ fn object(deed: Deed, number: usize) -> anyhow::Result<Autoscaler> {
     let name = format!("hostile-{number:05}");
     let policy = match deed {
         Deed::Configuration => json!({ "name": "hpa", "config": large(number) }),
-        Deed::Selector | Deed::Million => json!({ "name": "hpa" }),
+        Deed::Selector | Deed::Million | Deed::Crowd => json!({ "name": "hpa" }),
         Deed::Failure => json!({ "name": "shared" }),
         Deed::Refused => json!({ "name": "refused" }),
         Deed::Slow => json!({ "name": "flood" }),
@@ -168,13 +210,18 @@ fn object(deed: Deed, number: usize) -> anyhow::Result<Autoscaler> {
     };
     let target = json!({ "type": "AverageValue", "averageValue": "1" });
     let external = json!({ "metric": { "name": "queue" }, "target": target });
-    let spec = json!({
+    let mut spec = json!({
         "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": name },
         "minReplicas": 1,
         "maxReplicas": 1_000_000,
         "metrics": [{ "type": "External", "external": external }],
         "policies": [policy],
     });
+    if deed == Deed::Crowd {
+        let usage = json!({ "type": "Resource", "resource": { "name": "cpu", "target": target } });
+        spec["mode"] = json!("Observe");
+        spec["metrics"] = vec![usage; METRICS].into();
+    }
     Ok(Autoscaler {
         key: ObjectKey {
             namespace: NAMESPACE.into(),
@@ -211,11 +258,17 @@ impl Reader for Tenant {
             .cloned()
             .collect();
         let mut others = self.cluster.observe(now, &others).await.into_iter();
+        let mut budget = RowBudget::default();
         let observe = |question: &Question| match is_own(&question.autoscaler) {
-            true => Some(Ok(self.observe_own(now, &question.autoscaler))),
+            true => Some(self.observe_own(now, &question.autoscaler, &mut budget)),
             false => others.next(),
         };
         questions.iter().filter_map(observe).collect()
+    }
+
+    /// As on a real cluster.
+    fn row_limit(&self, _: &str) -> usize {
+        rows::limit(CROWD)
     }
 }
 
