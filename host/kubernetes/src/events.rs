@@ -1,8 +1,9 @@
 //! Events about objects. Publishing has a time limit, and warnings a rate limit, since
-//! a problem is found again at every sync.
+//! a problem is found again at every sync. So have all events of a namespace.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flyball_decision::event::Event;
@@ -15,17 +16,33 @@ use kube::runtime::events::{self, EventType, Recorder, Reporter};
 
 use crate::request::{RequestError, answer};
 
-/// Burst of warnings about one object for one reason, and the time after which one more
-/// is allowed. The numbers are client-go's, which counts all reasons together. Counting
-/// by reason, many warnings on one object (such as one per node group) don't suppress
-/// warnings with other reasons.
-const MAX_WARNINGS: i64 = 25;
-const ONE_MORE_AFTER_MS: i64 = 300_000;
+/// Limit of warnings about one object for one reason. The numbers are client-go's, which
+/// counts all reasons together. Counting by reason, many warnings on one object (such as one
+/// per node group) don't suppress warnings with other reasons.
+const WARNINGS: Limit = Limit {
+    burst: 25,
+    one_more_after_ms: 300_000,
+};
+
+/// Limit of events about the objects of one namespace. The recorder keeps an event for six
+/// minutes, and looks through all that it keeps before it publishes the next one. An object
+/// may have an event for each of its metrics at every sync.
+const IN_NAMESPACE: Limit = Limit {
+    burst: 1_000,
+    one_more_after_ms: 60,
+};
+
+/// How many events are published at once, and the time after which one more is.
+#[derive(Clone, Copy)]
+struct Limit {
+    burst: i64,
+    one_more_after_ms: i64,
+}
 
 /// Publishes events.
 pub(crate) struct Events {
     recorder: Recorder,
-    warnings: Mutex<Warnings>,
+    counted: Mutex<Counted>,
 }
 
 impl Events {
@@ -33,26 +50,28 @@ impl Events {
     pub(crate) fn new(client: Client, reporter: &str) -> Self {
         Self {
             recorder: Recorder::new(client, Reporter::from(reporter)),
-            warnings: Mutex::default(),
+            counted: Mutex::default(),
         }
     }
 
-    /// Removes the counts of objects that had no warning for long.
+    /// Removes the counts of objects and namespaces that had no event for long.
     pub(crate) fn forget(&self, now: Timestamp) {
-        self.warnings().forget(now);
+        let mut counted = self.counted();
+        counted.warnings.forget(now);
+        counted.in_namespaces.forget(now);
     }
 
-    /// Publishes an event, unless it is a warning above the rate limit of its
-    /// [`Topic`].
+    /// Publishes an event, unless it is above the rate limit of its namespace, or a warning
+    /// above that of its [`Topic`].
     pub(crate) async fn publish(
         &self,
         now: Timestamp,
         about: &ObjectReference,
         event: &Event,
     ) -> Result<(), RequestError> {
-        if event.warning && !self.warnings().allow_one(now, Topic::of(about, event)) {
+        if !self.counted().allow(now, about, event) {
             let (name, reason) = (&about.name, &event.reason);
-            tracing::debug!(?name, %reason, "one warning too many: not published");
+            tracing::debug!(?name, %reason, "one event too many: not published");
             return Ok(());
         }
         let published = events::Event {
@@ -69,8 +88,8 @@ impl Events {
         answer(self.recorder.publish(&published, about)).await
     }
 
-    fn warnings(&self) -> MutexGuard<'_, Warnings> {
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,10 +104,31 @@ fn action(event: &Event) -> String {
     action
 }
 
-/// Counts of the warnings about objects.
-#[derive(Default)]
-struct Warnings {
-    counts: HashMap<Topic, WarningCount>,
+/// Counts of the latest events.
+struct Counted {
+    warnings: Counts<Topic>,
+    in_namespaces: Counts<String>,
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self {
+            warnings: Counts::new(WARNINGS),
+            in_namespaces: Counts::new(IN_NAMESPACE),
+        }
+    }
+}
+
+impl Counted {
+    /// Returns whether an event may be published, and counts it. Events about objects without
+    /// a namespace, such as nodes, have no limit together.
+    fn allow(&mut self, now: Timestamp, about: &ObjectReference, event: &Event) -> bool {
+        if event.warning && !self.warnings.allow_one(now, Topic::of(about, event)) {
+            return false;
+        }
+        let namespace = about.namespace.clone();
+        namespace.is_none_or(|namespace| self.in_namespaces.allow_one(now, namespace))
+    }
 }
 
 /// Identifies warnings that are counted together: those about one object, for one
@@ -115,41 +155,55 @@ impl Topic {
     }
 }
 
-/// Number of warnings, less one for each [`ONE_MORE_AFTER_MS`] since.
-struct WarningCount {
+/// Counts of events, by what has a limit together.
+struct Counts<K> {
+    limit: Limit,
+    counts: HashMap<K, Count>,
+}
+
+/// Number of events, less one for each [`Limit::one_more_after_ms`] since.
+struct Count {
     count: i64,
     since: Timestamp,
 }
 
-impl Warnings {
-    /// Returns whether one more warning is allowed, and counts it if so.
-    fn allow_one(&mut self, now: Timestamp, topic: Topic) -> bool {
-        let none = WarningCount {
+impl<K: Eq + Hash> Counts<K> {
+    fn new(limit: Limit) -> Self {
+        Self {
+            limit,
+            counts: HashMap::new(),
+        }
+    }
+
+    /// Returns whether one more event is allowed, and counts it if so.
+    fn allow_one(&mut self, now: Timestamp, key: K) -> bool {
+        let none = Count {
             count: 0,
             since: now,
         };
-        let entry = self.counts.entry(topic).or_insert(none);
-        entry.decay(now);
-        let may = entry.count < MAX_WARNINGS;
+        let entry = self.counts.entry(key).or_insert(none);
+        entry.decay(now, self.limit);
+        let may = entry.count < self.limit.burst;
         entry.count += i64::from(may);
         may
     }
 
     fn forget(&mut self, now: Timestamp) {
+        let limit = self.limit;
         self.counts.retain(|_, entry| {
-            entry.decay(now);
+            entry.decay(now, limit);
             entry.count > 0
         });
     }
 }
 
-impl WarningCount {
-    fn decay(&mut self, now: Timestamp) {
+impl Count {
+    fn decay(&mut self, now: Timestamp, limit: Limit) {
         // The clock may have been set back.
         self.since = self.since.min(now);
-        let more = now.since(self.since) / ONE_MORE_AFTER_MS;
+        let more = now.since(self.since) / limit.one_more_after_ms;
         self.count = (self.count - more).max(0);
-        self.since = self.since.plus(more * ONE_MORE_AFTER_MS);
+        self.since = self.since.plus(more * limit.one_more_after_ms);
     }
 }
 
@@ -159,7 +213,7 @@ mod tests {
     use flyball_decision::time::Timestamp;
     use k8s_openapi::api::core::v1::ObjectReference;
 
-    use super::{MAX_WARNINGS, ONE_MORE_AFTER_MS, Topic, Warnings};
+    use super::{Counted, Counts, Topic, WARNINGS};
 
     fn topic(name: &str, uid: Option<&str>, reason: &str) -> Topic {
         let about = ObjectReference {
@@ -178,7 +232,7 @@ mod tests {
 
     #[test]
     fn an_object_that_warns_at_every_sync_is_heard_every_five_minutes() {
-        let mut warnings = Warnings::default();
+        let mut warnings = Counts::new(WARNINGS);
         let mut heard = |from: i64, until: i64, uid| {
             let syncs = (from..until).step_by(15_000);
             syncs
@@ -188,21 +242,21 @@ mod tests {
                 })
                 .count()
         };
-        assert_eq!(heard(0, 3_600_000, "a"), MAX_WARNINGS as usize + 11);
+        assert_eq!(heard(0, 3_600_000, "a"), WARNINGS.burst as usize + 11);
         assert_eq!(heard(3_600_000, 3_700_000, "b"), 7);
         // The clock is set back.
-        assert_eq!(heard(0, 2 * ONE_MORE_AFTER_MS, "a"), 1);
+        assert_eq!(heard(0, 2 * WARNINGS.one_more_after_ms, "a"), 1);
 
         warnings.forget(Timestamp(3_700_000));
         let of_b = topic("web", Some("b"), "FailedGetScale");
         assert!(warnings.counts.contains_key(&of_b));
-        warnings.forget(Timestamp(100 * ONE_MORE_AFTER_MS));
+        warnings.forget(Timestamp(100 * WARNINGS.one_more_after_ms));
         assert!(warnings.counts.is_empty());
     }
 
     #[test]
     fn many_warnings_for_one_reason_do_not_silence_another_nor_another_object() {
-        let mut warnings = Warnings::default();
+        let mut warnings = Counts::new(WARNINGS);
         let mut heard = |name, reason, times| {
             let times = 0..times;
             times
@@ -210,8 +264,37 @@ mod tests {
                 .count()
         };
         let groups = heard("status", "FailedToScaleUpGroup", 30);
-        assert_eq!(groups, MAX_WARNINGS as usize);
+        assert_eq!(groups, WARNINGS.burst as usize);
         assert_eq!(heard("status", "ClusterUnhealthy", 1), 1);
         assert_eq!(heard("priorities", "FailedToScaleUpGroup", 1), 1);
+    }
+
+    #[test]
+    fn a_namespace_is_heard_a_thousand_times_at_once_and_a_thousand_times_a_minute() {
+        let mut counted = Counted::default();
+        // Of 5,000 objects, each has an event.
+        let mut heard = |namespace: Option<&str>, at: i64| {
+            let published = (0..5_000).filter(|number| {
+                let about = ObjectReference {
+                    namespace: namespace.map(str::to_owned),
+                    name: Some(format!("web-{number}")),
+                    ..ObjectReference::default()
+                };
+                let event = Event {
+                    warning: number % 2 == 0,
+                    reason: "Some".to_owned(),
+                    message: String::new(),
+                };
+                counted.allow(Timestamp(at), &about, &event)
+            });
+            published.count()
+        };
+        assert_eq!(heard(Some("noisy"), 0), 1_000);
+        assert_eq!(heard(Some("calm"), 0), 1_000, "another namespace");
+        assert_eq!(heard(None, 0), 5_000, "nodes");
+        assert_eq!(heard(Some("noisy"), 30_000), 500);
+
+        counted.in_namespaces.forget(Timestamp(1_000_000));
+        assert!(counted.in_namespaces.counts.is_empty());
     }
 }
