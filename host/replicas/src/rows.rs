@@ -4,8 +4,9 @@
 //! one for each value of another metric, and one for each 64 bytes of labels and annotations
 //! that a policy wants. Targets whose selectors overlap have the same pods, so that a
 //! namespace may have many more rows than pods. Its observations may have as many rows at a
-//! time as [`limit`] says. Objects beyond that wait for another tick; columns beyond it are
-//! not kept from one decision to the next, which makes them anew.
+//! time as [`limit`] says. Objects beyond that wait for another tick, and so do those beyond
+//! [`MAX_OBJECTS`], however few rows they have. Columns beyond the limit are not kept from one
+//! decision to the next, which makes them anew.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,11 @@ const PER_POD: usize = 32;
 
 /// Rows of a namespace besides those for its pods.
 const BASE: usize = 20_000;
+
+/// Maximum number of objects of a namespace in a tick. A tick ends when the status and the
+/// events of each of its objects are written, which takes some ten seconds for so many. No
+/// other limit holds for objects about which no policy is asked.
+pub const MAX_OBJECTS: usize = 10_000;
 
 /// Comparisons of a label that take as long as handling a row.
 pub const COMPARISONS: usize = 64;
@@ -69,7 +75,7 @@ fn is_of_pods(metric: &MetricSpec) -> bool {
     }
 }
 
-/// Rows that namespaces take of their limits.
+/// Rows that namespaces take of their limits, and their objects.
 #[derive(Debug, Default)]
 pub struct RowBudget {
     by_namespace: BTreeMap<Arc<str>, Taken>,
@@ -79,31 +85,31 @@ pub struct RowBudget {
 struct Taken {
     rows: usize,
     limit: usize,
+    objects: usize,
 }
 
 impl RowBudget {
-    /// Takes rows of a namespace, if its limit leaves so many. The first object with rows
-    /// gets them in any case. Returns whether they were taken. `limit` is called once for
-    /// each namespace.
+    /// Takes an object's rows of its namespace, if the limits leave so many, and the object.
+    /// The first object with rows gets them in any case. Returns whether they were taken.
+    /// `limit` is called once for each namespace.
     pub fn take(
         &mut self,
         namespace: &Arc<str>,
         rows: usize,
         limit: impl FnOnce() -> usize,
     ) -> bool {
-        if rows == 0 {
-            return true;
-        }
-        let Some(taken) = self.by_namespace.get_mut(namespace) else {
-            let limit = limit();
-            let taken = Taken { rows, limit };
-            self.by_namespace.insert(Arc::clone(namespace), taken);
-            return true;
-        };
+        let taken = self.by_namespace.entry(Arc::clone(namespace));
+        let taken = taken.or_insert_with(|| Taken {
+            rows: 0,
+            limit: limit(),
+            objects: 0,
+        });
         let sum = taken.rows.saturating_add(rows);
-        let fits = sum <= taken.limit;
+        let has_rows = rows == 0 || taken.rows == 0 || sum <= taken.limit;
+        let fits = has_rows && taken.objects < MAX_OBJECTS;
         if fits {
             taken.rows = sum;
+            taken.objects += 1;
         }
         fits
     }

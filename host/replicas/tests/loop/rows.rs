@@ -1,5 +1,6 @@
 //! Rows of observations: the objects of a namespace that have more than its limit are observed
-//! one tick after the other, and not all of their columns are kept.
+//! one tick after the other, and not all of their columns are kept. Without rows, the number of
+//! objects is limited.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -129,6 +130,24 @@ fn values_of_other_metrics_samples_of_other_pods_and_texts_count_as_rows() {
             _ => seen.annotations.texts = vec!["x".repeat(640)],
         });
     }
+}
+
+/// No policy is asked about targets at zero, and nothing else of them is limited.
+#[test]
+fn a_namespace_has_at_most_ten_thousand_objects_in_a_tick_however_few_rows_they_have() {
+    let mut world = World::new([policy("hpa", |_, _| Ok(to(3)))]);
+    let names: Vec<String> = (0..10_002).map(|row| format!("n{row:05}")).collect();
+    for name in &names {
+        world.add_in("noisy", name, json!({}));
+        world.set_replicas(name, 0);
+    }
+    world.add_in("calm", "z", json!({}));
+    let (first, next) = decided(&mut world, 0);
+    assert_eq!((first.len(), next), (10_001, 1_000));
+    assert_eq!(first[..10_000], names[..10_000]);
+    assert_eq!(first[10_000], "z");
+    let rest = names[10_000..].to_vec();
+    assert_eq!(decided(&mut world, 1_000), (rest, 15_000));
 }
 
 /// Asserts that two of three objects that are observed so fit into 25 rows.
