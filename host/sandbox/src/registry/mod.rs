@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -55,7 +55,7 @@ pub use trial::Trial;
 /// All policies, by name. Dropping it ends the watch.
 pub struct Registry {
     shared: Arc<Shared>,
-    watch: Option<Sender<watch::Message>>,
+    watch: Option<watch::Notices>,
 }
 
 impl Registry {
@@ -188,8 +188,8 @@ impl Registry {
 
     fn begin_rescan(&self) -> Option<Receiver<()>> {
         let (done, settled) = channel();
-        let sent = self.watch.as_ref()?.send(watch::Message::Rescan(done));
-        sent.is_ok().then_some(settled)
+        self.watch.as_ref()?.send(watch::Message::Rescan(done));
+        Some(settled)
     }
 
     /// Sets the configurations (JSON objects as text) that objects use, by policy. A
@@ -202,8 +202,7 @@ impl Registry {
             .set_configurations(Configurations::from(configurations))
             && let Some(watch) = &self.watch
         {
-            // An error means that the thread ended.
-            let _ = watch.send(watch::Message::Changed { done: true });
+            watch.changed(true);
         }
     }
 
@@ -305,8 +304,7 @@ impl Registry {
 impl Drop for Registry {
     fn drop(&mut self) {
         if let Some(watch) = &self.watch {
-            // An error means that the thread ended already.
-            let _ = watch.send(watch::Message::Stop);
+            watch.send(watch::Message::Stop);
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Sender;
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
 };
@@ -29,7 +28,7 @@ use crate::registry::slot::{Candidate, Slot};
 use crate::registry::status::{PolicyEvent, PolicySource, Subscribers};
 use crate::registry::trial::Trial;
 use crate::registry::users::Users;
-use crate::registry::watch::Message;
+use crate::registry::watch::{Message, Notices};
 
 /// Configurations that objects use, by policy.
 pub(super) type Configurations = BTreeMap<String, Vec<Arc<str>>>;
@@ -57,7 +56,7 @@ pub(super) struct Shared {
     pub last_good: Option<LastGood>,
     pub subscribers: Subscribers,
     /// The thread that watches the directory, if there is one.
-    pub watch: OnceLock<Sender<Message>>,
+    pub watch: OnceLock<Notices>,
     /// Held while code is judged and swapped: one at a time leaves the other cores to
     /// decisions.
     pub loading: Mutex<()>,
@@ -93,7 +92,7 @@ impl Shared {
 
     /// Updates the names to the files that were found. Begins to compile new files: a
     /// message to `notices` reports the end, see [`Shared::compiled`].
-    pub fn reconcile(&self, found: &BTreeMap<String, Vec<PathBuf>>, notices: &Sender<Message>) {
+    pub fn reconcile(&self, found: &BTreeMap<String, Vec<PathBuf>>, notices: &Notices) {
         let _loading = self.loading();
         self.follow_refusals(found);
         for (name, paths) in found {
@@ -129,12 +128,7 @@ impl Shared {
     }
 
     /// Begins to compile a name's file, if it is not known.
-    fn begin_load(
-        &self,
-        name: &str,
-        paths: &[PathBuf],
-        notices: &Sender<Message>,
-    ) -> Result<(), Refused> {
+    fn begin_load(&self, name: &str, paths: &[PathBuf], notices: &Notices) -> Result<(), Refused> {
         let [path] = paths else {
             return Err((LoadError::DuplicateFiles(paths.to_vec()), None));
         };
@@ -164,8 +158,7 @@ impl Shared {
         };
         let (policy_name, notices) = (name.to_owned(), notices.clone());
         let handle = self.engine.load(request, move |outcome| {
-            // An error means that the watch has ended.
-            let _ = notices.send(Message::Compiled {
+            notices.send(Message::Compiled {
                 name: policy_name,
                 number,
                 outcome,

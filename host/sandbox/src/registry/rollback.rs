@@ -17,7 +17,6 @@ use crate::registry::reconcile::Shared;
 use crate::registry::slot::Candidate;
 use crate::registry::status::{PolicyEvent, PolicySource};
 use crate::registry::users::Users;
-use crate::registry::watch::Message;
 
 impl Shared {
     /// Returns the objects that name a policy; empty if they are not known.
@@ -87,8 +86,7 @@ impl Shared {
     /// decisions have changed, outside of their path.
     fn request_rescan(&self) {
         if let Some(watch) = self.watch.get() {
-            // An error means that the thread ended.
-            let _ = watch.send(Message::Changed { done: true });
+            watch.changed(true);
         }
     }
 

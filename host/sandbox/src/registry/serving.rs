@@ -94,8 +94,7 @@ impl Shared {
         let (policy_name, request) = (name.to_owned(), self.copy_request(&digest, &bytes));
         let of = digest.clone();
         let handle = self.engine.load(request, move |outcome| {
-            // An error means that the watch has ended.
-            let _ = watch.send(Message::Restored {
+            watch.send(Message::Restored {
                 name: policy_name,
                 digest: of,
                 outcome,

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
@@ -22,8 +22,8 @@ const MAX_DEBOUNCES: u32 = 10;
 
 /// Messages to the thread.
 pub(super) enum Message {
-    /// Something changed; `done` is true if the change is complete.
-    Changed { done: bool },
+    /// Something changed: see [`Notices::changed`].
+    Changed,
     /// Read the directory now, and reply when all its files are judged.
     Rescan(Sender<()>),
     /// A file was compiled, or refused.
@@ -43,14 +43,55 @@ pub(super) enum Message {
     Stop,
 }
 
+/// The sending end of messages to the thread.
+#[derive(Clone)]
+pub(super) struct Notices {
+    sender: Sender<Message>,
+    /// The last change, if the thread has not taken it: whether it is complete.
+    change: Arc<Mutex<Option<bool>>>,
+}
+
+impl Notices {
+    /// Creates both ends.
+    pub fn open() -> (Self, Receiver<Message>) {
+        let (sender, receiver) = channel();
+        let change = Arc::default();
+        (Self { sender, change }, receiver)
+    }
+
+    /// Sends a message. If the thread has ended, the message is dropped.
+    pub fn send(&self, message: Message) {
+        let _ = self.sender.send(message);
+    }
+
+    /// Tells the thread that something changed; `done` is true if the change is complete.
+    /// Changes that the thread has not taken are one message: while it judges a policy,
+    /// anyone who writes into the directory causes as many as they like.
+    pub fn changed(&self, done: bool) {
+        let mut change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = change.replace(done);
+        drop(change);
+        if before.is_none() {
+            self.send(Message::Changed);
+        }
+    }
+
+    /// Takes the last change, and returns whether it is complete. A later one is a new
+    /// message.
+    fn take_change(&self) -> bool {
+        let mut change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        change.take().unwrap_or_default()
+    }
+}
+
 /// Starts the thread.
 pub(super) fn start(
     shared: Arc<Shared>,
     directory: PathBuf,
     debounce: Duration,
     rescan: Duration,
-) -> Result<Sender<Message>, EngineError> {
-    let (sender, receiver) = channel();
+) -> Result<Notices, EngineError> {
+    let (sender, receiver) = Notices::open();
     let notices = sender.clone();
     // Setting can't fail: this is the only place that sets it.
     let _ = shared.watch.set(sender.clone());
@@ -81,7 +122,7 @@ struct Watch {
     debounce: Duration,
     rescan: Duration,
     receiver: Receiver<Message>,
-    notices: Sender<Message>,
+    notices: Notices,
     /// Senders to notify when nothing is being compiled.
     waiting: Vec<Sender<()>>,
     /// Watches the directory until it is dropped.
@@ -120,7 +161,8 @@ impl Watch {
                     self.shared.restored(&name, &digest, outcome);
                 }
                 Ok(Message::Rescan(done)) => self.waiting.push(done),
-                Ok(Message::Changed { done }) => {
+                Ok(Message::Changed) => {
+                    let done = self.notices.take_change();
                     if self.settle(done).is_err() {
                         return;
                     }
@@ -155,8 +197,8 @@ impl Watch {
         loop {
             let left = until.min(limit).saturating_duration_since(Instant::now());
             match self.receiver.recv_timeout(left) {
-                Ok(Message::Changed { done: now }) => {
-                    done = now;
+                Ok(Message::Changed) => {
+                    done = self.notices.take_change();
                     until = Instant::now() + quiet(done);
                 }
                 // Compiled files need not wait for that.
@@ -255,14 +297,13 @@ struct Stopped;
 fn watcher(
     directory: &Path,
     refusals: Option<&Path>,
-    notices: Sender<Message>,
+    notices: Notices,
 ) -> notify::Result<RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // An error means that notifications were lost.
         let change = event.map_or(Some(false), |event| change(&event.kind));
         if let Some(done) = change {
-            // The thread may have ended.
-            let _ = notices.send(Message::Changed { done });
+            notices.changed(done);
         }
     })?;
     watcher.watch(directory, RecursiveMode::NonRecursive)?;
@@ -280,5 +321,27 @@ fn change(kind: &EventKind) -> Option<bool> {
         | EventKind::Modify(ModifyKind::Name(_)) => Some(true),
         EventKind::Access(_) => None,
         _ => Some(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Message, Notices};
+
+    #[test]
+    fn changes_that_the_thread_has_not_taken_are_one_message() {
+        let (notices, receiver) = Notices::open();
+        for last in [true, false] {
+            for _ in 0..10_000 {
+                notices.changed(!last);
+            }
+            notices.changed(last);
+            let waiting: Vec<Message> = receiver.try_iter().collect();
+            assert!(matches!(waiting[..], [Message::Changed]));
+            assert_eq!(notices.take_change(), last);
+        }
+        // What comes after a change was taken is not lost.
+        notices.changed(true);
+        assert!(matches!(receiver.try_recv(), Ok(Message::Changed)));
     }
 }

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
-use std::sync::mpsc::channel;
 
 use crate::engine::{Engine, EngineOptions};
+use crate::registry::watch::Notices;
 use crate::registry::{PolicyEvent, PolicyState, Registry, RegistryOptions};
 
 #[test]
@@ -19,7 +19,7 @@ fn a_file_that_is_removed_while_the_directory_is_read_is_not_refused() {
         let path = directory.path().join(format!("{name}.wasm"));
         BTreeMap::from([(name.to_owned(), vec![path])])
     };
-    let (notices, _kept) = channel();
+    let (notices, _kept) = Notices::open();
 
     registry.shared.reconcile(&found("removed"), &notices);
     assert!(events.try_recv().is_err());
