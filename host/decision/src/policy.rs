@@ -1,6 +1,7 @@
 //! Policies as the host knows them: their descriptions, the ports through which they are
 //! found and asked, and the ways in which asking ends.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -400,6 +401,10 @@ pub struct PolicyUser {
     /// while the target or its pods are unknown.
     pub is_asked: bool,
 }
+
+/// Configurations with which objects use a policy, as JSON, by namespace. Those of the node
+/// groups have the empty one.
+pub type ConfigurationsInUse = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
 
 /// Port that finds policies; implemented by the sandbox.
 pub trait PolicyEngine: Send + Sync {

@@ -19,7 +19,7 @@ use flyball_tasks::bounded;
 use wasmtime::Store;
 
 use self::configuration::CheckedConfigurations;
-pub(crate) use self::configuration::CheckedContext;
+pub(crate) use self::configuration::{CheckedContext, NAMESPACE_STEPS};
 use crate::answer::{self, verdicts};
 use crate::code::Artifact;
 use crate::compile::{LoadRequest, Source};

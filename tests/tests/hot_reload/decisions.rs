@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flyball_decision::context::Context;
-use flyball_decision::policy::{PolicyEngine as _, kind};
+use flyball_decision::policy::{ConfigurationsInUse, PolicyEngine as _, kind};
 use flyball_decision::replica::{ReplicaInput, Target};
 use flyball_decision::time::Timestamp;
 use flyball_sandbox::{PolicySource, PolicyState, digest};
@@ -66,8 +66,9 @@ fn a_swap_that_would_invalidate_a_configuration_is_refused() {
     home.put("web.wasm", &home.plain["two"]);
     let registry = home.start();
     let in_use = |configuration: &str| {
-        let configurations = BTreeMap::from([("web".into(), vec![configuration.into()])]);
-        registry.set_configurations_in_use(configurations);
+        let texts = BTreeSet::from([configuration.into()]);
+        let in_use = ConfigurationsInUse::from([("team-b".into(), texts)]);
+        registry.set_configurations_in_use(BTreeMap::from([("web".into(), in_use)]));
     };
     in_use("{}");
     home.put("web.wasm", &home.hostile["configuration_demanding"]);

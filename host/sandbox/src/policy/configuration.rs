@@ -1,7 +1,7 @@
 //! Checks of configurations against a policy's schema.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use flyball_decision::context::Context;
 use flyball_decision::policy::PolicyFailure;
@@ -17,10 +17,10 @@ use crate::panics::catch_panic;
 /// Maximum size of the configurations of which it is remembered whether they fit, in bytes.
 const MAX_CHECKED_BYTES: usize = 16 << 20;
 
-/// Steps after which no further configuration of a namespace is checked at the same time:
-/// about two seconds' worth. Otherwise one tenant's configurations would keep all others from
-/// being decided.
-const MAX_STEPS: u64 = 20_000_000;
+/// Steps after which no further configuration of a namespace is checked at the same time, or
+/// with a new version: about two seconds' worth. Otherwise one tenant's configurations would
+/// keep all others from being decided.
+pub(crate) const NAMESPACE_STEPS: u64 = 20_000_000;
 
 /// What counts of a configuration besides its text, in bytes.
 const ENTRY_BYTES: usize = 128;
@@ -44,7 +44,7 @@ impl CheckedConfigurations {
             (self.now, self.steps) = (now, BTreeMap::new());
         }
         let steps = self.steps.get(namespace).copied().unwrap_or(0);
-        steps < MAX_STEPS
+        steps < NAMESPACE_STEPS
     }
 
     /// Counts the steps of a check.
@@ -83,11 +83,27 @@ impl CompiledPolicy {
         self.check_text_counted(text, &mut 0)
     }
 
-    fn check_text_counted(&self, text: &str, steps: &mut u64) -> Result<(), ConfigurationError> {
+    /// As [`Self::check_configuration_text`], and adds the steps that it took.
+    pub(crate) fn check_text_counted(
+        &self,
+        text: &str,
+        steps: &mut u64,
+    ) -> Result<(), ConfigurationError> {
         checked(
             || text.to_owned(),
             || self.schema.check_text_counted(text, steps),
         )
+    }
+
+    /// Remembers that a configuration fits, so that decisions do not check it again.
+    pub(crate) fn remember_fitting(&self, configuration: &Arc<str>) {
+        self.remembered().insert(configuration, None);
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, CheckedConfigurations> {
+        self.checked_configurations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Refuses a decision whose configuration does not fit the policy's schema, or is not
@@ -98,17 +114,12 @@ impl CompiledPolicy {
         context: &'a Context,
         namespace: Option<&str>,
     ) -> Result<CheckedContext<'a>, PolicyFailure> {
-        let checked = || {
-            self.checked_configurations
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
         let configuration = &context.configuration;
-        let known = checked().known.get(configuration).cloned();
+        let known = self.remembered().known.get(configuration).cloned();
         let problem = match known {
             Some(known) => known,
             None => {
-                if namespace.is_some_and(|it| !checked().may_check(context.now, it)) {
+                if namespace.is_some_and(|it| !self.remembered().may_check(context.now, it)) {
                     return Err(PolicyFailure::NotAsked(
                         "checks of other configurations of the namespace took long: that of this \
                          one follows"
@@ -123,7 +134,7 @@ impl CompiledPolicy {
                         message: error.to_string(),
                     })
                 });
-                let mut checked = checked();
+                let mut checked = self.remembered();
                 if let Some(namespace) = namespace {
                     checked.took(namespace, steps);
                 }

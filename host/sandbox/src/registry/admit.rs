@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError};
 
 use flyball_decision::context::Context;
-use flyball_decision::policy::{Policy as _, PolicyOutcome, interface};
+use flyball_decision::policy::{ConfigurationsInUse, Policy as _, PolicyOutcome, interface};
 use flyball_decision::time::Timestamp;
 
 use crate::digest::digest;
@@ -14,12 +14,10 @@ use crate::registry::reconcile::{Configurations, Shared};
 use crate::registry::sample;
 use crate::registry::slot::{Candidate, Slot};
 use crate::registry::trial::{self, Trial};
+use crate::registry::turns::check_in_turns;
 
 const NOW: Timestamp = Timestamp(1_767_225_600_000);
 const NO_CONFIGURATION: &str = "{}";
-
-/// Maximum number of configurations that are checked against a new schema.
-const MAX_CHECKED: usize = 1024;
 
 /// Maximum number of configurations with which new code makes a trial decision.
 const MAX_TRIALS: usize = 64;
@@ -85,26 +83,37 @@ impl Shared {
     }
 }
 
-/// Checks code against the configurations that objects use, at most [`MAX_CHECKED`] of
-/// them. A configuration that does not fit is an error only if it fits `replaced`, the code
-/// that would be replaced: otherwise nothing gets worse, and only its object is refused.
+/// Checks code against the configurations that objects use, as far as [`check_in_turns`]
+/// goes. A configuration that does not fit is an error only if it fits `replaced`, the code
+/// that would be replaced: otherwise nothing gets worse, and only its object is refused. The
+/// first [`MAX_TRIALS`] that fit are tried out.
 fn admit(
     policy: &CompiledPolicy,
     replaced: Option<&CompiledPolicy>,
-    in_use: &[Arc<str>],
+    in_use: &ConfigurationsInUse,
 ) -> Result<(), LoadError> {
     let mut fitting = Vec::new();
-    for configuration in in_use.iter().take(MAX_CHECKED) {
-        let fits = |policy: &CompiledPolicy| policy.check_configuration_text(configuration);
-        match fits(policy) {
-            Ok(()) => fitting.push(Arc::clone(configuration)),
-            Err(error) if replaced.is_some_and(|replaced| fits(replaced).is_ok()) => {
-                let digest = short_digest(configuration);
-                return Err(LoadError::Configuration { digest, error });
+    check_in_turns(in_use, |configuration| {
+        let mut steps = 0;
+        match policy.check_text_counted(configuration, &mut steps) {
+            Ok(()) if fitting.len() < MAX_TRIALS => {
+                policy.remember_fitting(configuration);
+                fitting.push(Arc::clone(configuration));
             }
-            Err(_) => {}
+            Ok(()) => {}
+            Err(error) => {
+                let fits = |replaced: &CompiledPolicy| {
+                    let outcome = replaced.check_text_counted(configuration, &mut steps);
+                    outcome.is_ok()
+                };
+                if replaced.is_some_and(fits) {
+                    let digest = short_digest(configuration);
+                    return Err(LoadError::Configuration { digest, error });
+                }
+            }
         }
-    }
+        Ok(steps)
+    })?;
     // Without users the empty configuration is tried, if the schema accepts it.
     if fitting.is_empty() && policy.check_configuration_text(NO_CONFIGURATION).is_ok() {
         fitting.push(NO_CONFIGURATION.into());
@@ -112,14 +121,14 @@ fn admit(
     try_out(policy, &fitting)
 }
 
-/// Makes a trial decision with each of these configurations, at most [`MAX_TRIALS`]. The
-/// code is refused if it fails with all of them. Otherwise the objects whose configuration
-/// it fails with keep the version before, and others are not kept from the new one. A typed
-/// error is no failure, since the input is made up.
+/// Makes a trial decision with each of these configurations. The code is refused if it fails
+/// with all of them. Otherwise the objects whose configuration it fails with keep the version
+/// before, and others are not kept from the new one. A typed error is no failure, since the
+/// input is made up.
 fn try_out(policy: &CompiledPolicy, configurations: &[Arc<str>]) -> Result<(), LoadError> {
     let mut first = None;
     let mut has_passed = configurations.is_empty();
-    for configuration in configurations.iter().take(MAX_TRIALS) {
+    for configuration in configurations {
         match canary(policy, configuration) {
             Ok(()) => has_passed = true,
             Err(error) => {

@@ -22,6 +22,7 @@ mod serving;
 mod slot;
 mod status;
 mod trial;
+mod turns;
 mod users;
 mod watch;
 
@@ -34,11 +35,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
-use flyball_decision::policy::PolicyUser;
 use flyball_decision::policy::{
-    DEFAULT_EXPANDER, DEFAULT_MOVE_JUDGE, DEFAULT_NODE_JUDGE, DEFAULT_POD_JUDGE,
-    DEFAULT_REPLICA_POLICY, Policy, PolicyEngine, PolicyFailure, PolicyVersion, RolledBack,
-    interface,
+    ConfigurationsInUse, DEFAULT_EXPANDER, DEFAULT_MOVE_JUDGE, DEFAULT_NODE_JUDGE,
+    DEFAULT_POD_JUDGE, DEFAULT_REPLICA_POLICY, Policy, PolicyEngine, PolicyFailure, PolicyUser,
+    PolicyVersion, RolledBack, interface,
 };
 
 use crate::engine::Engine;
@@ -192,11 +192,11 @@ impl Registry {
         Some(settled)
     }
 
-    /// Sets the configurations (JSON objects as text) that objects use, by policy. A
-    /// version that breaks one of them, by its schema or by misbehaving, is refused.
-    /// Until this is called after a restart, the last good version decides, and a file
-    /// that has changed since waits.
-    pub fn set_configurations_in_use(&self, configurations: BTreeMap<String, Vec<Arc<str>>>) {
+    /// Sets the configurations that objects use, by policy. A version that breaks one of
+    /// them, by its schema or by misbehaving, is refused; not all are tried if there are
+    /// many, or if they take long. Until this is called after a restart, the last good
+    /// version decides, and a file that has changed since waits.
+    pub fn set_configurations_in_use(&self, configurations: BTreeMap<String, ConfigurationsInUse>) {
         if self
             .shared
             .set_configurations(Configurations::from(configurations))

@@ -8,7 +8,7 @@ use std::sync::{
 };
 use std::time::Instant;
 
-use flyball_decision::policy::{Budget, Policy as _, PolicyVersion};
+use flyball_decision::policy::{Budget, ConfigurationsInUse, Policy as _, PolicyVersion};
 use flyball_decision::recorded::RecordedInputs;
 
 use crate::code::Artifact;
@@ -31,7 +31,7 @@ use crate::registry::users::Users;
 use crate::registry::watch::{Message, Notices};
 
 /// Configurations that objects use, by policy.
-pub(super) type Configurations = BTreeMap<String, Vec<Arc<str>>>;
+pub(super) type Configurations = BTreeMap<String, ConfigurationsInUse>;
 
 /// Slots by policy name.
 pub(super) type Slots = BTreeMap<String, Slot>;

@@ -1,11 +1,11 @@
 //! `flyball policy validate`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use flyball_decision::policy::PolicyVersion;
+use flyball_decision::policy::{ConfigurationsInUse, PolicyVersion};
 use flyball_sandbox::Registry;
 use serde_json::{Map, Value, json};
 
@@ -49,8 +49,8 @@ fn admit(
 ) -> anyhow::Result<Arc<PolicyVersion>> {
     if let Some(configuration) = configuration {
         let text = serde_json::to_string(configuration)?;
-        let in_use = BTreeMap::from([(source.name.clone(), vec![text.into()])]);
-        registry.set_configurations_in_use(in_use);
+        let in_use = ConfigurationsInUse::from([(Arc::default(), BTreeSet::from([text.into()]))]);
+        registry.set_configurations_in_use(BTreeMap::from([(source.name.clone(), in_use)]));
     }
     let version = registry.install(&source.name, &source.component)?;
     // If the configuration did not fit the version before either, the daemon accepts the

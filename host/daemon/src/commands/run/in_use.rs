@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_decision::policy::{NODE_GROUPS, PolicyUser};
+use flyball_decision::policy::{ConfigurationsInUse, NODE_GROUPS, PolicyUser};
 use flyball_nodes::options::ExpanderChoice;
 use flyball_replicas::control::{configurations_in_use, policy_users};
 use flyball_replicas::ports::Autoscaler;
@@ -70,17 +70,17 @@ fn users(
     users
 }
 
-/// Returns the configurations of each policy, without duplicates. Those of the operator's
-/// own flags come first.
+/// Returns the configurations of each policy. Those of the operator's own flags have the
+/// empty namespace, which comes first.
 fn configurations(
     autoscalers: &[Arc<Autoscaler>],
     expanders: &[ExpanderChoice],
-) -> BTreeMap<String, Vec<Arc<str>>> {
+) -> BTreeMap<String, ConfigurationsInUse> {
     let mut in_use = configurations_in_use(autoscalers);
     for expander in expanders {
         let of_policy = in_use.entry(expander.name.to_string()).or_default();
-        of_policy.retain(|known| *known != expander.configuration);
-        of_policy.insert(0, Arc::clone(&expander.configuration));
+        let node_groups = of_policy.entry(Arc::default()).or_default();
+        node_groups.insert(Arc::clone(&expander.configuration));
     }
     in_use
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_decision::context::Context;
-use flyball_decision::policy::{PolicyEngine as _, PolicyFailure, kind};
+use flyball_decision::policy::{ConfigurationsInUse, PolicyEngine as _, PolicyFailure, kind};
 use flyball_decision::replica::ReplicaInput;
 use flyball_decision::time::Timestamp;
 use flyball_sandbox::PolicyState;
@@ -24,10 +24,19 @@ fn window_of(kind: &str, replicas: i64) -> Vec<u8> {
     .build()
 }
 
-/// Configurations of objects that use the policy `mine`.
-fn in_use(configurations: &[&str]) -> BTreeMap<String, Vec<Arc<str>>> {
-    let configurations = configurations.iter().map(|text| Arc::from(*text));
-    BTreeMap::from([("mine".to_owned(), configurations.collect())])
+/// Configurations of objects that use the policy `mine`, of one namespace.
+fn in_use(configurations: &[&str]) -> BTreeMap<String, ConfigurationsInUse> {
+    in_use_by(&[("team-a", configurations)])
+}
+
+/// Configurations of objects that use the policy `mine`, by namespace.
+fn in_use_by(namespaces: &[(&str, &[&str])]) -> BTreeMap<String, ConfigurationsInUse> {
+    let mut in_use = ConfigurationsInUse::new();
+    for (namespace, configurations) in namespaces {
+        let configurations = configurations.iter().map(|text| Arc::from(*text));
+        in_use.insert(Arc::from(*namespace), configurations.collect());
+    }
+    BTreeMap::from([("mine".to_owned(), in_use)])
 }
 
 #[test]
@@ -177,8 +186,7 @@ fn what_is_told_of_a_configuration_is_its_digest_where_others_read_it() {
     let home = Home::new();
     let registry = home.open();
     // No version of it decides, so each object's condition says why.
-    let in_use_by = |texts: &[&str]| registry.set_configurations_in_use(in_use(texts));
-    in_use_by(&[r#"{"window": "sesame"}"#]);
+    registry.set_configurations_in_use(in_use(&[r#"{"window": "sesame"}"#]));
     let guest = Guest {
         decide: "(unreachable)".to_owned(),
         schema: json!({"type": "object"}).to_string(),
@@ -220,6 +228,39 @@ fn few_of_many_configurations_are_tried() {
     assert!(reason(&registry, "mine").starts_with("failed its canary decision"));
     registry.set_configurations_in_use(in_use(&many[1..]));
     eventually("the swap", || ask(&registry, "mine") == Some(3));
+}
+
+/// While a version is judged, the files of all policies wait.
+#[test]
+fn configurations_that_take_long_keep_those_of_their_namespace_from_being_checked() {
+    let home = Home::new();
+    home.write("mine.wasm", &window_of("string", 1));
+    let registry = home.open();
+    // Two patterns for 6,000 bytes take 960,000 steps, so that 21 of these are checked.
+    let text = "a".repeat(6_000);
+    let heavy: Vec<String> = (10..50)
+        .map(|n| json!({"n": n, "text": text}).to_string())
+        .collect();
+    let heavy: Vec<&str> = heavy.iter().map(String::as_str).collect();
+    let light: Vec<String> = (10..50).map(|n| json!({"n": n}).to_string()).collect();
+    let light: Vec<&str> = light.iter().map(String::as_str).collect();
+    let two_patterns = json!({"allOf": [{"pattern": "a"}, {"pattern": "a|b"}]});
+    let guest = Guest {
+        schema: json!({"properties": {"n": {"maximum": 48}, "text": two_patterns}}).to_string(),
+        replicas: Some(2),
+        ..Guest::default()
+    };
+    // The last of each namespace does not fit.
+    let both = in_use_by(&[("team-a", &heavy[..]), ("team-b", &light[..])]);
+    registry.set_configurations_in_use(both);
+    home.write("mine.wasm", &guest.build());
+    registry.rescan();
+    assert!(reason(&registry, "mine").contains("/n"));
+    let both = in_use_by(&[("team-a", &heavy[..]), ("team-b", &light[..39])]);
+    registry.set_configurations_in_use(both);
+    registry.rescan();
+    assert_eq!(status(&registry, "mine").state, PolicyState::Active);
+    assert_eq!(ask(&registry, "mine"), Some(2));
 }
 
 #[test]
