@@ -5,6 +5,7 @@ pub mod campaign;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -98,30 +99,45 @@ fn names() -> anyhow::Result<Vec<String>> {
 
 /// Runs targets, as many at a time as there are processors, until `next` returns none:
 /// it returns a target's name and its processor time. Hands over each result when a run ends.
+/// After a fault, no other run begins.
 fn run_each(
     program: &Path,
     next: impl Fn() -> Option<(String, Duration)> + Sync,
     ended: impl Fn(&Target, Summary) -> anyhow::Result<()> + Sync,
 ) -> anyhow::Result<()> {
+    let run = |(name, time): (String, Duration)| -> anyhow::Result<()> {
+        let target = Target::new(program, &name)?;
+        let summary = target.run(time)?;
+        println!("{name}: {summary}");
+        ended(&target, summary)
+    };
+    let processors = thread::available_parallelism()?.get();
+    step("fuzzing", || share(processors, next, run))
+}
+
+/// Shares what `next` returns among threads, until it returns none or a run fails: then the
+/// runs under way end, and no other begins.
+fn share<T>(
+    threads: usize,
+    next: impl Fn() -> Option<T> + Sync,
+    run: impl Fn(T) -> anyhow::Result<()> + Sync,
+) -> anyhow::Result<()> {
+    let has_failed = AtomicBool::new(false);
     let work = || -> anyhow::Result<()> {
-        while let Some((name, time)) = next() {
-            let target = Target::new(program, &name)?;
-            let summary = target.run(time)?;
-            println!("{name}: {summary}");
-            ended(&target, summary)?;
+        while !has_failed.load(Ordering::Relaxed)
+            && let Some(one) = next()
+        {
+            run(one).inspect_err(|_| has_failed.store(true, Ordering::Relaxed))?;
         }
         Ok(())
     };
-    let processors = thread::available_parallelism()?.get();
-    step("fuzzing", || {
-        thread::scope(|scope| {
-            let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
-            let results = workers.into_iter().map(|worker| match worker.join() {
-                Ok(result) => result,
-                Err(_) => bail!("a thread panicked"),
-            });
-            results.collect()
-        })
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let results = workers.into_iter().map(|worker| match worker.join() {
+            Ok(result) => result,
+            Err(_) => bail!("a thread panicked"),
+        });
+        results.collect()
     })
 }
 
@@ -282,4 +298,28 @@ fn number_after(log: &str, text: &str) -> Option<u64> {
     let (_, rest) = log.rsplit_once(text)?;
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    use anyhow::ensure;
+
+    use super::share;
+
+    #[test]
+    fn no_run_begins_after_one_has_failed() {
+        let begun = AtomicU32::new(0);
+        let next = || Some(begun.fetch_add(1, Ordering::Relaxed)).filter(|run| *run < 10_000);
+        let result = share(2, next, |run: u32| {
+            ensure!(run > 0, "a fault");
+            thread::sleep(Duration::from_millis(1));
+            Ok(())
+        });
+        assert_eq!(result.expect_err("a run failed").to_string(), "a fault");
+        assert!(begun.into_inner() < 10_000);
+    }
 }
