@@ -37,6 +37,7 @@ mod records;
 mod removals;
 mod report;
 mod restart;
+mod shared_selectors;
 mod simulate;
 mod slow_api;
 mod stalls;

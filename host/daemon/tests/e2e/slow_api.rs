@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::proxy::Proxy;
 use crate::support::{Daemon, WAIT_TIMEOUT, wait_for};
-use crate::test_cluster::{TestCluster, autoscaler, queue};
+use crate::test_cluster::{
+    TestCluster, autoscaler, autoscaler_in, deployment, paused_deployment, queue,
+};
 
 struct Slow {
     test_cluster: TestCluster,
@@ -108,8 +110,7 @@ fn requests_that_are_never_answered_delay_others_for_a_few_seconds() {
     // More than are read at once, with names that sort before web.
     for number in 0..40 {
         let name = format!("slow-{number:02}");
-        let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": name });
-        let spec = json!({ "scaleTargetRef": target, "maxReplicas": 2 });
+        let spec = json!({ "scaleTargetRef": deployment(&name), "maxReplicas": 2 });
         slow.test_cluster.apply(&autoscaler(&name, &spec));
     }
     slow.test_cluster.autoscale("web", &queue(), &json!({}));
@@ -141,11 +142,9 @@ fn writes_that_are_never_answered_keep_no_other_namespace_waiting() {
     let cluster = &slow.test_cluster.cluster;
     cluster.kubectl(&["create", "namespace", "aaa"]).unwrap();
     // More than are written at once, in a namespace that sorts before the other.
-    for number in 0..40 {
-        slow.test_cluster
-            .apply(&above_its_bound("aaa", &format!("slow-{number:02}")));
-    }
-    slow.test_cluster.apply(&above_its_bound("default", "web"));
+    let slow_ones = (0..40).flat_map(|number| above_its_bound("aaa", &format!("slow-{number:02}")));
+    let objects = slow_ones.chain(above_its_bound("default", "web"));
+    slow.test_cluster.apply_all(&Vec::from_iter(objects));
     let written = "PATCH /apis/apps/v1/namespaces/aaa/deployments/";
     slow.proxy.hold(written);
     let daemon = slow.daemon();
@@ -182,27 +181,12 @@ fn writes_that_are_never_answered_keep_no_other_namespace_waiting() {
 }
 
 /// A Deployment without pods, and an autoscaler that scales it down to its `maxReplicas`.
-fn above_its_bound(namespace: &str, name: &str) -> String {
-    let labels = json!({ "app": name });
-    let pod = json!({ "containers": [{ "name": "web", "image": "web" }] });
-    let deployment = json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "namespace": namespace, "name": name },
-        "spec": {
-            "paused": true,
-            "replicas": 3,
-            "selector": { "matchLabels": labels },
-            "template": { "metadata": { "labels": labels }, "spec": pod },
-        },
-    });
-    let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": name });
-    let spec = json!({ "scaleTargetRef": target, "maxReplicas": 2 });
-    let autoscaler: Value = serde_json::from_str(&autoscaler(name, &spec)).unwrap();
-    let mut autoscaler = autoscaler;
-    autoscaler["metadata"]["namespace"] = json!(namespace);
-    let items = [deployment, autoscaler];
-    json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
+fn above_its_bound(namespace: &str, name: &str) -> [Value; 2] {
+    let spec = json!({ "scaleTargetRef": deployment(name), "maxReplicas": 2 });
+    [
+        paused_deployment(namespace, name, name),
+        autoscaler_in(namespace, name, &spec),
+    ]
 }
 
 #[test]

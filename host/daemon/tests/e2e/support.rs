@@ -228,6 +228,11 @@ impl Daemon {
         self.log.lock().unwrap().iter().any(has)
     }
 
+    /// Returns the events that were logged since the daemon serves.
+    pub fn log(&self) -> Vec<Value> {
+        self.log.lock().unwrap().clone()
+    }
+
     /// Returns a policy in the daemon's list.
     pub fn policy(&self, name: &str) -> Option<Value> {
         let policies: Vec<Value> = serde_json::from_str(&self.get("/v1/policies")?).ok()?;

@@ -61,6 +61,11 @@ impl TestCluster {
         self.cluster.apply(manifest).unwrap();
     }
 
+    /// Applies objects, in their order.
+    pub fn apply_all(&self, objects: &[Value]) {
+        self.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": objects }).to_string());
+    }
+
     /// Creates a Deployment with this number of replicas, whose pods have the label
     /// app=NAME. They run if there is a node.
     pub fn deploy(&self, name: &str, replicas: u32) {
@@ -86,7 +91,7 @@ impl TestCluster {
     /// has further fields of its spec.
     pub fn autoscale(&self, name: &str, metric: &Value, more: &Value) {
         let mut spec = json!({
-            "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": name },
+            "scaleTargetRef": deployment(name),
             "maxReplicas": 20,
             "metrics": [metric],
         });
@@ -191,13 +196,39 @@ impl TestCluster {
 
 /// Returns a `ReplicaAutoscaler`.
 pub fn autoscaler(name: &str, spec: &Value) -> String {
+    autoscaler_in("default", name, spec).to_string()
+}
+
+/// Returns a `ReplicaAutoscaler` of a namespace.
+pub fn autoscaler_in(namespace: &str, name: &str, spec: &Value) -> Value {
     json!({
         "apiVersion": "flyball.dev/v1alpha1",
         "kind": "ReplicaAutoscaler",
-        "metadata": { "name": name },
+        "metadata": { "namespace": namespace, "name": name },
         "spec": spec,
     })
-    .to_string()
+}
+
+/// Returns the reference to a Deployment.
+pub fn deployment(name: &str) -> Value {
+    json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": name })
+}
+
+/// Returns a Deployment that wants three pods with the label app=APP, and creates none.
+pub fn paused_deployment(namespace: &str, name: &str, app: &str) -> Value {
+    let labels = json!({ "app": app });
+    let pod = json!({ "containers": [{ "name": "web", "image": "web" }] });
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "namespace": namespace, "name": name },
+        "spec": {
+            "paused": true,
+            "replicas": 3,
+            "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": pod },
+        },
+    })
 }
 
 /// Returns the external metric `queue`, with a target of 10 per replica.
