@@ -3,16 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::proxy::Proxy;
-use crate::support::{WAIT_TIMEOUT, wait_for};
-use crate::test_cluster::{TestCluster, autoscaler, queue};
+use crate::support::{Daemon, WAIT_TIMEOUT, wait_for};
+use crate::test_cluster::{
+    TestCluster, autoscaler, autoscaler_in, deployment, external, paused_deployment, queue,
+};
 
 /// Returns an object of this depth, with a text in its midst.
 fn nested(depth: usize, text: &str) -> Value {
     (1..depth).fold(json!({ "a": text }), |inner, _| json!({ "a": inner }))
-}
-
-fn deployment(name: &str) -> Value {
-    json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": name })
 }
 
 #[test]
@@ -195,4 +193,74 @@ fn a_spec_reaches_nothing_outside_its_namespace() {
         "jsonpath={.spec.replicas}",
     ];
     assert_eq!(test_cluster.cluster.kubectl(&replicas).unwrap(), "2");
+}
+
+/// Time from one decision about an object to its next.
+const PERIOD_MS: i64 = 3_000;
+
+/// Maximum time that a tick waits for metrics: five times that for a request.
+const TICK_MS: i64 = 5 * 500;
+
+/// Number of decisions about an object that are looked at.
+const DECISIONS: usize = 4;
+
+#[test]
+fn metrics_that_hang_delay_an_object_of_another_namespace_by_two_periods_at_most() {
+    let test_cluster = TestCluster::new();
+    let metrics = test_cluster.with_queue(39);
+    test_cluster.deploy("web", 2);
+    test_cluster.autoscale("web", &queue(), &json!({}));
+    // More than can be requested within a tick, in namespaces that sort before the other.
+    let hanging = (0..20).map(|number| external(&format!("hang-{number}")));
+    let spec = json!({
+        "scaleTargetRef": deployment("web"),
+        "maxReplicas": 20,
+        "metrics": Vec::from_iter(hanging),
+    });
+    let tenants = (0..6).flat_map(|tenant| {
+        let name = format!("aaa-{tenant}");
+        [
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } }),
+            paused_deployment(&name, "web", "web"),
+            autoscaler_in(&name, "web", &spec),
+        ]
+    });
+    test_cluster.apply_all(&Vec::from_iter(tenants));
+    let kubeconfig = test_cluster.cluster.kubeconfig();
+    let args = [
+        "--kubeconfig",
+        kubeconfig.to_str().unwrap(),
+        "--horizontal-pod-autoscaler-sync-period=3s",
+        "--metrics-request-timeout=500ms",
+    ];
+    let daemon = Daemon::start(&test_cluster.workshop, &args);
+
+    let decided = |daemon: &Daemon| -> Vec<i64> {
+        let records = daemon.records("default/web").into_iter();
+        let decided = records.filter(|record| record["verdict"]["to"].is_number());
+        decided.map(|record| time_of(&record)).collect()
+    };
+    let mut value = 39_000;
+    wait_for("decisions about the innocent object", WAIT_TIMEOUT, || {
+        // A decision about the same value would not be made again.
+        value += 1;
+        metrics.set_external("queue", &[json!(format!("{value}m"))]);
+        decided(&daemon).len() >= DECISIONS
+    });
+    let hostile = daemon.records("aaa-0/web");
+    let hangs = |record: &Value| record.to_string().contains("no answer within 500ms");
+    assert!(hostile.iter().any(hangs), "{hostile:?}");
+    // From the first tick on.
+    let mut times = vec![time_of(&hostile[0])];
+    times.extend(decided(&daemon));
+    let longest = times.windows(2).map(|two| two[1] - two[0]).max();
+    assert!(
+        longest <= Some(2 * PERIOD_MS + TICK_MS),
+        "decided at {times:?}"
+    );
+}
+
+/// Returns the time of a record, in milliseconds.
+fn time_of(record: &Value) -> i64 {
+    record["at"].as_i64().unwrap()
 }
