@@ -7,6 +7,8 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::support::{Daemon, SCENARIO, WAIT_TIMEOUT, Workshop, wait_for};
 
 const ARGS: [&str; 4] = ["--cluster", "sim:day.yaml", "--records", "day.jsonl"];
@@ -19,6 +21,28 @@ const MAX_CONNECTIONS: usize = 64;
 
 /// Time limit of a probe: a kubelet's default, which the manifest leaves as it is.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Maximum size of an answer, in bytes.
+const MAX_ANSWER: usize = 16 << 20;
+
+/// A scenario whose records are large: each decision is about a thousand pods.
+const MANY_PODS: &str = "\
+duration: 48h
+workloads:
+  - name: web
+    replicas: 1000
+    pod:
+      requests: {cpu: 200m}
+    service: {cpuPerRequest: 5m}
+    load:
+      formula: 20000
+    autoscaler:
+      minReplicas: 1000
+      maxReplicas: 1100
+      metrics:
+        - type: Resource
+          resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}
+";
 
 fn workshop() -> Workshop {
     let workshop = Workshop::new();
@@ -249,4 +273,46 @@ fn decisions_are_shown_only_to_requests_for_a_local_or_configured_host() {
     }
     let too_many = ["why", "default/web", "-n", "10001", "--server", &daemon.url];
     workshop.run(&too_many).expect(2, &["10000"]);
+}
+
+/// Gets as many records as the daemon serves at once, and the number of those that it left
+/// out because of their size.
+fn all_records(daemon: &Daemon) -> (String, usize) {
+    let url = format!("{}/v1/records?limit=10000", daemon.url);
+    let mut answer = ureq::get(url).call().unwrap();
+    let left_out = answer.headers().get("flyball-left-out");
+    let left_out = left_out.map_or("0", |count| count.to_str().unwrap());
+    let left_out = left_out.parse().unwrap();
+    let body = answer.body_mut().with_config().limit(100 << 20);
+    (body.read_to_string().unwrap(), left_out)
+}
+
+#[test]
+fn an_answer_beyond_16_mib_has_the_latest_records_and_says_how_many_it_lacks() {
+    let workshop = Workshop::new();
+    workshop.write("day.yaml", MANY_PODS);
+    let args = ["--cluster=sim:day.yaml", "--speed=1500"];
+    let daemon = Daemon::ready(&workshop, &args);
+    daemon.wait_for("more records than fit", |daemon| all_records(daemon).1 > 0);
+    let (body, left_out) = all_records(&daemon);
+    let bytes = body.len();
+    // A record has less than a MiB.
+    let almost_all = MAX_ANSWER - (1 << 20)..=MAX_ANSWER;
+    assert!(almost_all.contains(&bytes), "{bytes} bytes");
+    let is_whole = |line: &str| line.starts_with('{') && line.ends_with('}');
+    assert!(body.ends_with('\n') && body.lines().all(is_whole));
+    let sequence = |line: &str| {
+        let record: Value = serde_json::from_str(line).unwrap();
+        usize::try_from(record["sequence"].as_u64().unwrap()).unwrap()
+    };
+    let lines = Vec::from_iter(body.lines());
+    let (first, last) = (sequence(lines[0]), sequence(lines[lines.len() - 1]));
+    // Those that are left out are older.
+    assert!(first > left_out, "{first} is not after {left_out} others");
+    assert_eq!(last - first + 1, lines.len(), "none is left out between");
+
+    let why = ["why", "default/web", "-n", "10000", "--server", &daemon.url];
+    workshop
+        .run(&why)
+        .expect(0, &["left out", "its answers are limited"]);
 }
