@@ -11,9 +11,11 @@ use flyball_tasks::CatchPanic;
 use futures::AsyncReadExt as _;
 use kube::Client;
 use kube::api::ListParams;
+use kube::client::Body;
 use kube::core::{Request, Status};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 /// Time limit of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -138,19 +140,36 @@ pub(crate) async fn answer_or_status<T>(
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, Unanswered> {
     // Reading an answer must not end the process, whatever it is.
-    match tokio::time::timeout(TIMEOUT, CatchPanic::new(request)).await {
+    match timeout(TIMEOUT, CatchPanic::new(request)).await {
         Ok(Ok(Ok(answer))) => Ok(answer),
         Ok(Ok(Err(kube::Error::Api(status)))) => Err(Unanswered::Refused(status)),
         Ok(Ok(Err(error))) => Err(Unanswered::Failed(error_message(&error))),
         Ok(Err(panic)) => Err(Unanswered::Failed(format!(
             "flyball panicked on the answer: {panic}"
         ))),
-        Err(_) => {
-            let seconds = TIMEOUT.as_secs();
-            let message = format!("the API server did not answer within {seconds} s");
-            Err(Unanswered::Failed(message))
-        }
+        Err(_) => Err(Unanswered::Failed(too_late())),
     }
+}
+
+fn too_late() -> String {
+    let seconds = TIMEOUT.as_secs();
+    format!("the API server did not answer within {seconds} s")
+}
+
+/// Returns a client whose requests fail if their answers do not begin within [`TIMEOUT`]. From
+/// then on, they may take as long as those of watches do.
+pub(crate) fn with_timeout(client: Client) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let send = move |request: http::Request<Body>| {
+        let client = client.clone();
+        async move {
+            match timeout(TIMEOUT, client.send(request)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(kube::Error::Service(too_late().into())),
+            }
+        }
+    };
+    Client::new(tower::service_fn(send), namespace)
 }
 
 /// Waits for a request's answer for at most [`TIMEOUT`], and converts errors.

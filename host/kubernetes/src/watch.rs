@@ -45,7 +45,7 @@ impl Watches {
     /// how to list.
     pub(crate) async fn new(client: Client) -> Self {
         let config = watch_config(&client).await;
-        Self::with(client, config)
+        Self::with(request::with_timeout(client), config)
     }
 
     /// Creates an empty set of watches of the same API server.

@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use flyball_test_support::Cluster;
+use futures::StreamExt as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
@@ -30,6 +31,8 @@ struct Shared {
     client: Client,
     /// Texts of the requests that are held back.
     held: watch::Sender<Vec<String>>,
+    /// Text of the requests whose answers were last cut.
+    cut: watch::Sender<String>,
     /// Text of the requests that are answered with 429.
     put_off: Mutex<Option<String>>,
     seen: Mutex<Vec<Seen>>,
@@ -60,6 +63,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             client,
             held: watch::Sender::default(),
+            cut: watch::Sender::default(),
             put_off: Mutex::default(),
             seen: Mutex::default(),
             minor: Mutex::default(),
@@ -129,6 +133,12 @@ impl Proxy {
     pub fn put_off(&self, text: &str) {
         self.shared.seen.lock().unwrap().clear();
         *self.shared.put_off.lock().unwrap() = Some(text.to_owned());
+    }
+
+    /// Ends the answers that are being sent to requests whose METHOD PATH?QUERY contains the
+    /// text, such as those to watches.
+    pub fn cut(&self, text: &str) {
+        self.shared.cut.send_replace(text.to_owned());
     }
 
     /// Releases all requests.
@@ -217,8 +227,22 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
             {
                 return (StatusCode::BAD_GATEWAY, "lost").into_response();
             }
-            answer.map(Body::new).into_response()
+            let end = until_cut(shared.cut.subscribe(), line);
+            let answer = answer.map(|body| {
+                let data = Body::new(body).into_data_stream();
+                Body::from_stream(data.take_until(end))
+            });
+            answer.into_response()
         }
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
+    }
+}
+
+/// Waits until answers to a request are cut, from now on.
+async fn until_cut(mut cut: watch::Receiver<String>, line: String) {
+    while cut.changed().await.is_ok() {
+        if line.contains(cut.borrow().as_str()) {
+            return;
+        }
     }
 }

@@ -190,6 +190,31 @@ fn above_its_bound(namespace: &str, name: &str) -> [Value; 2] {
 }
 
 #[test]
+fn a_watch_whose_request_is_never_answered_is_started_again() {
+    let slow = Slow::new();
+    let _metrics = slow.test_cluster.with_queue(40);
+    slow.test_cluster.deploy("web", 2);
+    let daemon = slow.daemon();
+    daemon.wait_until_ready();
+
+    let (_, watch) = LISTS[1];
+    slow.proxy.hold(watch);
+    slow.proxy.cut(watch);
+    wait_for("a second try", WAIT_TIMEOUT, || {
+        slow.proxy.requests(watch).len() >= 2
+    });
+    let expected = [
+        ("kind", "replicaautoscalers"),
+        ("message", "a watch broke and is started again"),
+        ("error", "the API server did not answer within 10 s"),
+    ];
+    daemon.wait_for("the log", |daemon| daemon.logged(&expected));
+    slow.test_cluster.autoscale("web", &queue(), &json!({}));
+    slow.proxy.release();
+    slow.test_cluster.wait_for_replicas("web", 4);
+}
+
+#[test]
 fn a_stop_lets_what_is_being_written_finish_in_bounded_time() {
     let slow = Slow::new();
     let metrics = slow.test_cluster.with_queue(20);
