@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use flyball_decision::text;
 use flyball_replicas::spec::AutoscalerSpec;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -50,13 +51,13 @@ fn no_spec() -> Result<AutoscalerSpec, String> {
     Err("spec: it is missing".to_owned())
 }
 
-/// Reads a spec. Its text is read apart: a spec that is nested too deeply would make the
-/// rest of the list unreadable.
+/// Reads a spec, or says in a message why it can't be read. Its text is read apart: a spec
+/// that is nested too deeply would make the rest of the list unreadable.
 fn spec_or_error<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Result<AutoscalerSpec, String>, D::Error> {
     let text = Box::<RawValue>::deserialize(deserializer)?;
-    Ok(read_spec(text.get()))
+    Ok(read_spec(text.get()).map_err(text::message))
 }
 
 /// Reads a spec.
@@ -78,6 +79,10 @@ fn read_spec(text: &str) -> Result<AutoscalerSpec, String> {
 /// Maximum number of segments of a path in an error.
 const PATH_SEGMENTS: usize = 8;
 
+/// Maximum size of such a segment, so that there is room for the problem after the path. Keys
+/// of a configuration are segments.
+const SEGMENT_BYTES: usize = 128;
+
 /// Returns the invalid field and what is wrong with it.
 fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let (path, problem) = (error.path(), error.inner());
@@ -87,6 +92,7 @@ fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> String 
             Segment::Seq { .. } => "",
             _ => ".",
         };
+        let segment = text::within(segment.to_string(), SEGMENT_BYTES);
         // Writing to a String can't fail.
         let _ = write!(field, "{separator}{segment}");
     }

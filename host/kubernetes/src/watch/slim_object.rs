@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use flyball_decision::text;
 use flyball_placement::Name;
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -66,7 +67,7 @@ impl<T: SlimKind> Slim<T> {
                 Ok(Self {
                     id: T::id(&metadata.slim()),
                     metadata: metadata.into(),
-                    object: Err(problem.to_string().into()),
+                    object: Err(text::message(problem.to_string()).into()),
                 })
             }
         }

@@ -5,6 +5,7 @@
     reason = "a panic is how a test says what is wrong"
 )]
 
+use flyball_decision::text;
 use kube::core::{ObjectList, WatchEvent};
 use kube::runtime::watcher::Event;
 use proptest::prelude::*;
@@ -14,6 +15,16 @@ use super::{Change, KnownIds, Slim, Watched};
 use crate::resource::ReplicaAutoscaler;
 use crate::slim::PodObject;
 
+/// Texts, some of them long or with characters that control a terminal.
+fn any_text() -> impl Strategy<Value = String> + Clone {
+    prop_oneof![
+        4 => "[a-z]{1,8}",
+        2 => "(?s).{0,20}",
+        1 => "[a-z\u{1b}\n\u{202e}]{1,8}",
+        1 => Just("k".repeat(3_000)),
+    ]
+}
+
 /// Any JSON, some of it nested more deeply than a reader allows.
 fn anything() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -21,16 +32,17 @@ fn anything() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        "(?s).{0,20}".prop_map(Value::from),
+        any_text().prop_map(Value::from),
     ];
     let nested = leaf.clone().prop_recursive(4, 24, 4, |inner| {
-        let fields = prop::collection::btree_map("[a-z]{1,8}", inner.clone(), 0..4);
+        let fields = prop::collection::btree_map(any_text(), inner.clone(), 0..4);
         prop_oneof![
             prop::collection::vec(inner, 0..4).prop_map(Value::from),
             fields.prop_map(|fields| fields.into_iter().collect::<Value>()),
         ]
     });
-    let deep = (leaf, 100..300_usize).prop_map(|(leaf, depth)| nest(leaf, depth));
+    let deep = (any_text(), leaf, 100..300_usize)
+        .prop_map(|(key, leaf, depth)| Value::from_iter([(key, nest(leaf, depth))]));
     prop_oneof![3 => nested, 1 => deep]
 }
 
@@ -38,18 +50,26 @@ fn nest(value: Value, depth: usize) -> Value {
     (0..depth).fold(value, |inner, _| json!({ "a": inner }))
 }
 
-/// An object with anything in these fields, and in the metadata that users choose.
-fn object(fields: &'static [&'static str]) -> impl Strategy<Value = Value> {
+/// A spec that scales the Deployment of that name.
+fn spec(name: &str) -> Value {
+    let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": name });
+    json!({ "scaleTargetRef": target, "maxReplicas": 9 })
+}
+
+/// An object with such a spec, anything as its status, and anything in the metadata that
+/// users choose.
+fn object(spec: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
     let metadata = prop::collection::btree_map("managedFields|labels|finalizers", anything(), 0..3);
-    let names = prop::sample::subsequence(fields, 0..=fields.len());
-    let values = prop::collection::vec(anything(), fields.len());
-    (metadata, names, values).prop_map(|(more, names, values)| {
+    let spec = prop::option::weighted(0.9, spec);
+    (metadata, spec, prop::option::of(anything())).prop_map(|(more, spec, status)| {
         let mut object = json!({ "metadata": identity("hostile") });
         for (name, value) in more {
             object["metadata"][name] = value;
         }
-        for (name, value) in names.into_iter().zip(values) {
-            object[name] = value;
+        for (name, value) in [("spec", spec), ("status", status)] {
+            if let Some(value) = value {
+                object[name] = value;
+            }
         }
         object
     })
@@ -59,15 +79,10 @@ fn identity(name: &str) -> Value {
     json!({ "namespace": "shop", "name": name, "uid": name, "resourceVersion": "7" })
 }
 
-/// Reads a list and an event with an object between two others, and returns the names of
-/// those that were read as a whole.
-fn read<K: Watched>(hostile: &Value, good: &Value) -> Vec<String> {
-    let named = |name: &str| {
-        let mut good = good.clone();
-        good["metadata"] = identity(name);
-        good
-    };
-    let (first, last) = (named("first"), named("last"));
+/// Reads a list and an event with an object between two others. Returns the objects of the
+/// list.
+fn read<K: Watched>(hostile: &Value, good: impl Fn(&str) -> Value) -> Vec<K> {
+    let (first, last) = (good("first"), good("last"));
     let metadata = json!({ "resourceVersion": "9" });
     let list = json!({ "metadata": metadata, "items": [first, hostile, last] });
     let list: ObjectList<K> = serde_json::from_str(&list.to_string()).unwrap();
@@ -80,30 +95,48 @@ fn read<K: Watched>(hostile: &Value, good: &Value) -> Vec<String> {
         unreachable!("it was added");
     };
     assert_eq!(event.meta().resource_version.as_deref(), Some("7"));
-    let objects = list.items.into_iter();
-    let names = objects.filter_map(|object| {
-        let name = object.meta().name.clone().unwrap();
-        object.into_object().map(|_| name)
-    });
-    names.collect()
+    list.items
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn whatever_is_in_one_autoscaler_all_others_are_read(hostile in object(&["spec", "status"])) {
-        let spec = json!({ "scaleTargetRef": { "kind": "Deployment", "name": "web" },
-            "maxReplicas": 9 });
-        let names = read::<ReplicaAutoscaler>(&hostile, &json!({ "spec": spec }));
-        prop_assert_eq!(names, ["first", "hostile", "last"]);
+    fn whatever_is_in_one_autoscaler_all_others_are_read(hostile in object(anything())) {
+        let good = |name: &str| json!({ "metadata": identity(name), "spec": spec(name) });
+        let objects = read::<ReplicaAutoscaler>(&hostile, good);
+        prop_assert!(objects[0].spec.is_ok() && objects[2].spec.is_ok());
+        if let Err(problem) = &objects[1].spec {
+            prop_assert_eq!(problem.as_str(), text::message(problem.as_str()));
+        }
     }
 
     #[test]
-    fn whatever_is_in_one_pod_all_others_are_read(hostile in object(&["spec", "status"])) {
-        let names = read::<Slim<PodObject>>(&hostile, &json!({}));
-        prop_assert!(names.contains(&"first".to_owned()) && names.contains(&"last".to_owned()));
+    fn whatever_is_in_one_pod_all_others_are_read(hostile in object(anything())) {
+        let good = |name: &str| json!({ "metadata": identity(name) });
+        let pods = read::<Slim<PodObject>>(&hostile, good);
+        if let Some(problem) = pods[1].problem() {
+            prop_assert_eq!(problem, text::message(problem));
+        }
+        let are_read = pods[0].problem().is_none() && pods[2].problem().is_none();
+        prop_assert!(are_read, "{:?}", pods);
     }
+}
+
+#[test]
+fn a_field_with_a_long_name_leaves_room_for_what_is_wrong_with_it() {
+    let key = format!("\u{1b}{}", "k".repeat(1 << 20));
+    let configuration = Value::from_iter([(key, nest(Value::Null, 130))]);
+    let mut spec = spec("web");
+    spec["policies"] = json!([{ "name": "hpa", "config": configuration }]);
+    let object = json!({ "metadata": identity("web"), "spec": spec });
+    let object: ReplicaAutoscaler = serde_json::from_str(&object.to_string()).unwrap();
+    let problem = object.spec.unwrap_err();
+    let field = "spec.policies[0].config.\\u{1b}kkk";
+    assert!(problem.starts_with(field), "{problem}");
+    let rest = "k….a.a.a.a.…: recursion limit exceeded";
+    assert!(problem.contains(rest), "{problem}");
+    assert!(problem.len() < 512, "{} bytes", problem.len());
 }
 
 #[test]
