@@ -3,12 +3,15 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 use flyball_decision::text;
 use flyball_replicas::spec::SegmentFault;
 use flyball_tasks::CatchPanic;
-use futures::AsyncReadExt as _;
+use futures::{AsyncReadExt as _, TryStreamExt as _};
+use http::StatusCode;
+use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::api::ListParams;
 use kube::client::Body;
@@ -46,6 +49,9 @@ impl RequestError {
 /// Maximum size of an answer, in bytes. The metrics of the 10,000 pods of a namespace take
 /// about 10 MiB.
 const MAX_ANSWER: usize = 16 << 20;
+
+/// Maximum size of an answer with an error, in bytes. A status seldom has more than a few KiB.
+const MAX_ERROR: usize = 1 << 20;
 
 /// Characters that are encoded in a segment of a path and in the value of a query: all but
 /// the unreserved characters of RFC 3986.
@@ -107,24 +113,54 @@ pub(crate) async fn send<T: DeserializeOwned>(
     serde_json::from_slice(&text).map_err(unreadable)
 }
 
-/// Reads the body of an answer, if it is not too large.
+/// Sends a request and reads the body of its answer, if it is not too large. Unlike kube's
+/// client, it limits that of an error, too.
 async fn body(
     client: &Client,
     request: http::Request<Vec<u8>>,
 ) -> Result<Result<Vec<u8>, RequestError>, kube::Error> {
-    let answer = client.request_stream(request).await?;
+    let answer = client.send(request.map(Body::from)).await?;
+    let code = answer.status();
+    if code.is_client_error() || code.is_server_error() {
+        let text = read(answer.into_body(), MAX_ERROR).await;
+        return Err(kube::Error::Api(error_status(code, text).boxed()));
+    }
+    let text = read(answer.into_body(), MAX_ANSWER).await;
+    Ok(text.map_err(RequestError::Other))
+}
+
+/// Reads a body of at most this many bytes.
+///
+/// # Errors
+/// If it has more, or breaks off.
+async fn read(body: Body, most: usize) -> Result<Vec<u8>, String> {
+    let body = body.into_data_stream().map_err(io::Error::other);
     let mut text = Vec::new();
-    let limit = u64::try_from(MAX_ANSWER).unwrap_or(u64::MAX);
-    let read = answer.take(limit + 1).read_to_end(&mut text).await;
-    if let Err(error) = read {
-        let problem = format!("the answer breaks off: {error}");
-        return Ok(Err(RequestError::Other(problem)));
+    let limit = u64::try_from(most).unwrap_or(u64::MAX);
+    let mut body = body.into_async_read().take(limit.saturating_add(1));
+    if let Err(error) = body.read_to_end(&mut text).await {
+        return Err(format!("the answer breaks off: {error}"));
     }
-    if text.len() > MAX_ANSWER {
-        let problem = format!("the answer has more than {} MiB", MAX_ANSWER >> 20);
-        return Ok(Err(RequestError::Other(problem)));
+    if text.len() > most {
+        return Err(format!("the answer has more than {} MiB", most >> 20));
     }
-    Ok(Ok(text))
+    Ok(text)
+}
+
+/// Returns the status of an answer with this code: the one in its text, if there is one, or
+/// else one whose message is the text.
+fn error_status(code: StatusCode, text: Result<Vec<u8>, String>) -> Status {
+    let code = code.as_u16();
+    let mut status = match text {
+        // Proxies and metrics APIs don't always answer with a status.
+        Ok(text) => serde_json::from_slice(&text)
+            .unwrap_or_else(|_| Status::failure(String::from_utf8_lossy(&text).trim(), "")),
+        Err(problem) => Status::failure(&format!("status {code}: {problem}"), ""),
+    };
+    if status.message.is_empty() {
+        status.message = format!("status {code}");
+    }
+    status.with_code(code)
 }
 
 /// Why a request was not answered with success.
@@ -220,6 +256,60 @@ pub(crate) fn problem(error: &(dyn Error + 'static)) -> String {
         match first.source() {
             Some(cause) => first = cause,
             None => return text::message(first.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::Value;
+
+    use super::{MAX_ERROR, RequestError, get};
+
+    /// Returns a client of a server that gives each request the same answer.
+    fn client(code: u16, text: &str) -> Client {
+        let text = text.to_owned();
+        let service = tower::service_fn(move |_: http::Request<Body>| {
+            let body = Body::from(text.clone().into_bytes());
+            ready(http::Response::builder().status(code).body(body))
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test]
+    async fn an_error_is_of_the_kind_that_its_code_says_whatever_its_text() {
+        let forbidden = r#"{"kind":"Status","code":403,"message":"pods is forbidden"}"#;
+        let large = "x".repeat(MAX_ERROR + 1);
+        for (code, text, error) in [
+            (
+                403,
+                forbidden,
+                RequestError::Other("pods is forbidden".to_owned()),
+            ),
+            (
+                404,
+                "404 page not found\n",
+                RequestError::NotFound("404 page not found".to_owned()),
+            ),
+            (
+                404,
+                &*large,
+                RequestError::NotFound("status 404: the answer has more than 1 MiB".to_owned()),
+            ),
+            (
+                409,
+                &*large,
+                RequestError::Conflict("status 409: the answer has more than 1 MiB".to_owned()),
+            ),
+            (409, "{}", RequestError::Conflict("status 409".to_owned())),
+            (500, "", RequestError::Other("status 500".to_owned())),
+        ] {
+            let answered = get::<Value>(&client(code, text), "/apis", "").await;
+            assert_eq!(answered, Err(error));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Answers that are too large.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use flyball_kubernetes::Kinds;
@@ -7,12 +9,17 @@ use flyball_replicas::ports::{MetricAnswer, MetricQuestion, MetricsSource as _, 
 use flyball_replicas::selector::Selector;
 use flyball_replicas::spec::MetricSpec;
 use flyball_sources::MetricsApis;
+use kube::Client;
 use serde_json::json;
+use tokio::runtime::Runtime;
 
 use crate::api_server;
 
 /// Longer than reading any of these answers takes.
 const PATIENT: Duration = Duration::from_secs(60);
+
+/// Size of an error that is not read to its end: more than the buffers of a connection hold.
+const LARGE_ERROR: usize = 64 << 20;
 
 #[test]
 fn an_answer_that_is_too_large_is_an_error_of_its_metric_alone() {
@@ -24,6 +31,44 @@ fn an_answer_that_is_too_large_is_an_error_of_its_metric_alone() {
         "{error}"
     );
     assert!(answers[1].is_ok(), "{answers:?}");
+}
+
+#[test]
+fn an_error_that_is_too_large_is_not_read_to_its_end() {
+    let runtime = Runtime::new().unwrap();
+    let _entered = runtime.enter();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || answer_with_large_error(&listener));
+    let client = Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+    let answers = measure_with(&runtime, client, &[("shop", api_server::SMALL)]);
+    let error = answers[0].as_ref().unwrap_err();
+    assert!(
+        error
+            .message
+            .ends_with("status 500: the answer has more than 1 MiB"),
+        "{error}"
+    );
+    let taken = server.join().unwrap();
+    assert!(taken < LARGE_ERROR, "{taken} bytes");
+}
+
+/// Answers one request with an error. Returns how many bytes of it were taken.
+fn answer_with_large_error(listener: &TcpListener) -> usize {
+    let (mut stream, _) = listener.accept().unwrap();
+    // In case that the client neither reads nor ends the connection.
+    stream.set_write_timeout(Some(PATIENT)).unwrap();
+    let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
+    // A GET has no body.
+    while !request.next().unwrap().unwrap().is_empty() {}
+    let head = "HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain\r\n";
+    write!(stream, "{head}content-length: {LARGE_ERROR}\r\n\r\n").unwrap();
+    let part = "x".repeat(64 << 10);
+    let mut taken = 0;
+    while taken < LARGE_ERROR && stream.write_all(part.as_bytes()).is_ok() {
+        taken += part.len();
+    }
+    taken
 }
 
 /// Two answers have more values than a namespace may have in one call. Four are asked for at a
@@ -47,11 +92,20 @@ fn a_namespace_with_many_values_gets_no_more_of_them_and_others_get_theirs() {
     assert!(answers[12].is_ok());
 }
 
-/// Measures external metrics, each of a namespace.
+/// Measures external metrics of the server in memory, each of a namespace.
 fn measure(asked: &[(&str, &str)]) -> Vec<Result<MetricAnswer, ObservationError>> {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = Runtime::new().unwrap();
     let _entered = runtime.enter();
     let (client, _) = api_server::client();
+    measure_with(&runtime, client, asked)
+}
+
+/// Measures external metrics, each of a namespace.
+fn measure_with(
+    runtime: &Runtime,
+    client: Client,
+    asked: &[(&str, &str)],
+) -> Vec<Result<MetricAnswer, ObservationError>> {
     let source = MetricsApis::new(client.clone(), Kinds::new(client), PATIENT);
     let metric = |name: &str| -> MetricSpec {
         let target = json!({ "type": "AverageValue", "averageValue": "1" });
