@@ -232,8 +232,8 @@ impl PolicyObject {
 
     fn to_core(&self) -> PolicyStatus {
         PolicyStatus {
-            name: self.name.as_str().into(),
-            digest: self.digest.as_str().into(),
+            name: text::note(&*self.name).into(),
+            digest: text::note(&*self.digest).into(),
             desired_replicas: self.desired_replicas,
             reason: text::note(&*self.reason),
             message: text::message(&*self.message),

@@ -1,7 +1,8 @@
 //! `status.currentMetrics` in the form of autoscaling/v2.
 
 use flyball_decision::quantity::{Milli, Quantity, Suffixes};
-use flyball_replicas::spec::{CrossVersionObjectReference, MetricIdentifier, MetricSpec};
+use flyball_decision::text;
+use flyball_replicas::spec::{CrossVersionObjectReference, MetricIdentifier, MetricSpec, limits};
 use flyball_replicas::status::MetricStatus;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -197,13 +198,23 @@ impl CurrentMetric {
             _ => ("", "", &CurrentValue::NONE),
         };
         MetricStatus {
-            source: self.kind.clone(),
-            name: name.to_owned(),
-            container: container.to_owned(),
+            source: text::note(&*self.kind),
+            name: bounded(name),
+            container: bounded(container),
             utilization: current.average_utilization,
             average: current.average_value.map(|value| value.milli.0),
             value: current.value.map(|value| value.milli.0),
         }
+    }
+}
+
+/// Returns a name of bounded size. One that a spec may have stays as it is: the status would
+/// differ from what was written, and be written again at each sync.
+fn bounded(name: &str) -> String {
+    if name.len() <= limits::METRIC_NAME_BYTES {
+        name.to_owned()
+    } else {
+        text::note(name)
     }
 }
 

@@ -142,3 +142,29 @@ fn quantities_are_written_as_in_kubectl_get_hpa() {
     let read: StatusObject = serde_json::from_value(value).unwrap();
     assert_eq!(read.to_core(), status);
 }
+
+#[test]
+fn what_others_wrote_into_a_status_is_bounded_and_names_of_a_spec_stay() {
+    let long = "x".repeat(1 << 20);
+    let odd = "queue\u{1b}\n";
+    let current = json!({ "averageValue": "1" });
+    let resource = json!({ "name": long, "container": long, "current": current });
+    let external = |name: &str| {
+        json!({ "type": "External", "external": {
+            "metric": { "name": name }, "current": current } })
+    };
+    let read: StatusObject = serde_json::from_value(json!({
+        "currentMetrics": [
+            { "type": long, "containerResource": resource },
+            external(&long),
+            external(odd),
+        ],
+        "conditions": [{ "type": long, "status": long, "reason": long, "message": long }],
+        "policies": [{ "name": long, "digest": long, "reason": long, "message": long }],
+    }))
+    .unwrap();
+    let read = read.to_core();
+    let bytes = serde_json::to_vec(&read).unwrap().len();
+    assert!(bytes <= 16 << 10, "{bytes} bytes");
+    assert_eq!(read.current_metrics[2].name, odd);
+}
