@@ -268,3 +268,6 @@ fn granted(values: BTreeMap<String, String>) -> GrantedInput {
         ..GrantedInput::default()
     }
 }
+
+#[cfg(test)]
+mod tests;
