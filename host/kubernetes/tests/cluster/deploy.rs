@@ -1,5 +1,9 @@
 //! The deployment manifest, and the permissions of its service account.
 
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
 use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 use flyball_kubernetes::{
@@ -13,7 +17,7 @@ use flyball_nodes::ports::{
 };
 use flyball_nodes::state::OwnerKind;
 use flyball_replicas::ports::Writer;
-use flyball_test_support::{Cluster, wait_for};
+use flyball_test_support::{Cluster, empty_folder, wait_for};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -33,11 +37,14 @@ fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
     let flyball = Flyball::with_client(runtime, client);
 
     let web = wait_for("the autoscaler", MINUTE, || Ok(flyball.autoscaler("web"))).unwrap();
-    let observation = flyball.observe("web").unwrap();
+    let ([_, observation], log) = logged(|| [(); 2].map(|()| flyball.observe("web").unwrap()));
     // Labels of targets need a right that the manifest has as a comment alone.
     let missing = "cannot get resource \"deployments\" in API group \"apps\"";
     let error = &observation.labels.error;
     assert!(error.contains(missing), "{error}");
+    let named = |line: &&str| line.contains("a right to get them is missing");
+    let named: Vec<&str> = log.lines().filter(named).collect();
+    assert!(named.len() == 1 && named[0].contains(missing), "{log}");
     let election = leader(&flyball, "first");
     let leader = election.leadership();
     let client = flyball.client.clone();
@@ -105,6 +112,18 @@ fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
     })
     .unwrap();
     assert_eq!(look(), [], "a line says so, once");
+}
+
+/// Returns what a function returns, and what it logs in this thread.
+fn logged<T>(function: impl FnOnce() -> T) -> (T, String) {
+    let folder = empty_folder(Path::new(env!("CARGO_TARGET_TMPDIR")), "deploy").unwrap();
+    let path = folder.path().join("log");
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(Arc::new(File::create(&path).unwrap()))
+        .finish();
+    let returned = tracing::subscriber::with_default(subscriber, function);
+    (returned, fs::read_to_string(&path).unwrap())
 }
 
 /// Writes all that the service account may, and a deletion that it may not.
