@@ -5,7 +5,10 @@
     reason = "a panic is how a test says what is wrong"
 )]
 
+mod decisions;
+
 use flyball_decision::text;
+use flyball_replicas::spec::AutoscalerSpec;
 use kube::core::{ObjectList, WatchEvent};
 use kube::runtime::watcher::Event;
 use proptest::prelude::*;
@@ -56,6 +59,25 @@ fn spec(name: &str) -> Value {
     json!({ "scaleTargetRef": target, "maxReplicas": 9 })
 }
 
+/// A spec in which little but names and a configuration is not as it should be.
+fn nearly_a_spec() -> impl Strategy<Value = Value> {
+    let fields = vec!["metrics", "behavior", "policies", "combine", "mode"];
+    let other = prop::option::of((prop::sample::select(fields), anything()));
+    (other, anything(), any_text(), any_text()).prop_map(|(other, configuration, metric, label)| {
+        let labels = Value::from_iter([(label, "x")]);
+        let metric = json!({ "name": metric, "selector": { "matchLabels": labels } });
+        let target = json!({ "type": "AverageValue", "averageValue": "1" });
+        let external = json!({ "metric": metric, "target": target });
+        let mut spec = spec("hostile");
+        spec["metrics"] = json!([{ "type": "External", "external": external }]);
+        spec["policies"] = json!([{ "name": "hpa", "config": configuration }]);
+        if let Some((name, value)) = other {
+            spec[name] = value;
+        }
+        spec
+    })
+}
+
 /// An object with such a spec, anything as its status, and anything in the metadata that
 /// users choose.
 fn object(spec: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
@@ -102,13 +124,24 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn whatever_is_in_one_autoscaler_all_others_are_read(hostile in object(anything())) {
+    fn whatever_is_in_one_autoscaler_all_others_are_read_and_decided(
+        hostile in object(prop_oneof![anything(), nearly_a_spec()]),
+    ) {
         let good = |name: &str| json!({ "metadata": identity(name), "spec": spec(name) });
         let objects = read::<ReplicaAutoscaler>(&hostile, good);
-        prop_assert!(objects[0].spec.is_ok() && objects[2].spec.is_ok());
+        for (object, name) in [(&objects[0], "first"), (&objects[2], "last")] {
+            let spec: AutoscalerSpec = serde_json::from_value(spec(name)).unwrap();
+            prop_assert_eq!(object.spec.as_ref().ok(), Some(&spec));
+        }
         if let Err(problem) = &objects[1].spec {
             prop_assert_eq!(problem.as_str(), text::message(problem.as_str()));
         }
+        let decided = decisions::decide(objects);
+        for name in ["first", "last"] {
+            let replicas = decided.get(name).copied().flatten();
+            prop_assert_eq!(replicas, Some(decisions::REPLICAS), "{}", name);
+        }
+        prop_assert!(decided.contains_key("hostile"), "{:?}", decided);
     }
 
     #[test]
