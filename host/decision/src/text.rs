@@ -48,6 +48,12 @@ pub fn within(text: impl Into<String>, bytes: usize) -> String {
     text
 }
 
+/// Returns a text in one line, however long it is.
+#[must_use]
+pub fn line(text: impl Into<String>) -> String {
+    within(text, usize::MAX)
+}
+
 /// Shortens a text to this many bytes, between characters, and marks the cut. White space
 /// becomes spaces, and other control characters become escapes such as `\u{1b}`.
 pub fn readable(text: &mut String, bytes: usize) {
@@ -85,6 +91,24 @@ pub fn lines(text: &str) -> String {
         match c {
             '\n' => read.push(c),
             _ => push(&mut read, c),
+        }
+    }
+    read
+}
+
+/// Escapes, in JSON, those of these characters that JSON may contain as they are. The data
+/// stays the same.
+#[must_use]
+pub fn json(json: &str) -> String {
+    let mut read = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            // All of these have four digits at most.
+            c if steers(c) && c != '\n' => {
+                // Writing to a String can't fail.
+                let _ = write!(read, "\\u{:04x}", u32::from(c));
+            }
+            c => read.push(c),
         }
     }
     read
@@ -147,7 +171,9 @@ fn steers(c: char) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{CUT, counted, list, message, message_of, note, readable, steers};
+    use super::{
+        CUT, counted, json, line, lines, list, message, message_of, note, readable, steers,
+    };
 
     #[test]
     fn texts_are_cut_between_characters_and_cannot_steer_a_terminal() {
@@ -163,6 +189,20 @@ mod tests {
             readable(&mut text, bytes);
             assert_eq!(text, read);
         }
+    }
+
+    #[test]
+    fn a_text_of_any_length_and_json_cannot_steer_a_terminal_either() {
+        let text = "a\n\u{1b}[2J".to_owned() + &"b".repeat(10_000);
+        assert_eq!(
+            line(&*text),
+            text.replace('\n', " ").replace('\u{1b}', "\\u{1b}")
+        );
+        assert_eq!(lines(&text), text.replace('\u{1b}', "\\u{1b}"));
+        assert_eq!(
+            json("[\n\"ä\u{7f}\u{9b}2J\u{202e}\"\n]"),
+            r#"[N"ä\u007f\u009b2J\u202e"N]"#.replace('N', "\n")
+        );
     }
 
     #[test]

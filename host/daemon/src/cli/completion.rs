@@ -11,6 +11,7 @@ use flyball_report::document::ABOUT_NODES;
 use serde_json::Value;
 
 use super::values::server;
+use crate::output::plain;
 
 /// Maximum time to wait for a daemon: somebody is typing.
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -59,8 +60,9 @@ pub fn objects() -> ArgValueCandidates {
     })
 }
 
+/// Leaves out names that could control the terminal.
 fn candidates(values: impl Iterator<Item = String>) -> Vec<CompletionCandidate> {
-    let mut values: Vec<String> = values.collect();
+    let mut values: Vec<String> = values.filter(|value| plain(value) == *value).collect();
     values.sort();
     values.dedup();
     values.into_iter().map(CompletionCandidate::new).collect()

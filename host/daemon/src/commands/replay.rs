@@ -16,7 +16,7 @@ use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, digest};
 use self::replayed::ReplayedRecord;
 use super::Exit;
 use crate::cli::{Format, ReplayArgs};
-use crate::output::{self, BAD, DIM, GOOD, Out, styled};
+use crate::output::{self, BAD, DIM, GOOD, Out, plain, styled};
 use crate::records::Records;
 use crate::wiring::StateDir;
 use crate::{policies, wiring};
@@ -65,7 +65,10 @@ fn show<R: ReplayedRecord>(
 ) -> anyhow::Result<()> {
     counts.add(result);
     match format {
-        Format::Json => writeln!(out, "{}", replayed::to_json(record, result))?,
+        Format::Json => {
+            let replayed = replayed::to_json(record, result);
+            writeln!(out, "{}", output::json_line(&replayed))?;
+        }
         Format::Text if counts.differ <= MAX_SHOWN => replayed::print(out, record, result)?,
         Format::Text => {}
     }
@@ -243,8 +246,9 @@ fn print_tally(out: &mut Out, counts: &ReplayCounts) -> anyhow::Result<()> {
         let records = output::count(*count);
         writeln!(
             out,
-            "{} {policy}, which decided {records} records",
-            styled(BAD, "not found:")
+            "{} {}, which decided {records} records",
+            styled(BAD, "not found:"),
+            plain(policy)
         )?;
     }
     let same = format!("{} same", output::count(counts.same));

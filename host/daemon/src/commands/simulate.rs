@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use crate::cli::{Format, SimulateArgs};
-use crate::output::{self, DIM, POLICY, STRONG, Table, WARNING, styled};
+use crate::output::{self, DIM, POLICY, STRONG, Table, WARNING, plain, styled};
 use crate::record_file::RecordFile;
 use crate::simulated::{Swapper, named_by_policies};
 use crate::wiring;
@@ -244,9 +244,10 @@ fn print_policies(out: &mut impl std::io::Write, run: &Run) -> anyhow::Result<()
             let warning = styled(WARNING, "swap refused:");
             writeln!(
                 out,
-                "{warning} {} at {}: {error}",
-                swap.name,
-                output::time_of_day(swap.at)
+                "{warning} {} at {}: {}",
+                plain(&swap.name),
+                output::time_of_day(swap.at),
+                plain(error)
             )?;
         }
     }
@@ -262,7 +263,7 @@ fn print_kept_from_zero(out: &mut impl std::io::Write, runs: &[Run]) -> anyhow::
         .collect();
     for (object, message) in kept.iter().take(MAX_ROWS) {
         let object = format!("{}/{}:", object.namespace, object.name);
-        writeln!(out, "{} {message}", styled(WARNING, object))?;
+        writeln!(out, "{} {}", styled(WARNING, object), plain(message))?;
     }
     if kept.len() > MAX_ROWS {
         let more = format!("… and {} more", kept.len() - MAX_ROWS);

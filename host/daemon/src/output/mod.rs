@@ -1,11 +1,18 @@
 //! Output for people: styles, tables, and formatted values. Colour and animation are used
 //! only on a terminal, and not with NO_COLOR.
+//!
+//! Anybody may have written the names and messages in a dump, a record or a policy.
+//! [`Out`] escapes what could control the terminal, whoever wrote it. [`plain`], [`styled`]
+//! and the cells of a [`Table`] keep a text in one line besides.
 
+mod out;
 mod table;
 
-pub use table::Table;
+pub use out::Out;
+pub use table::{Cell, Table};
 
-use std::io::{IsTerminal as _, StdoutLock, Write as _};
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
@@ -13,6 +20,7 @@ use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 use flyball_report::document::{Printer, Tone};
 use serde::Serialize;
+use serde_json::Value;
 
 /// Emphasis.
 pub const STRONG: Style = Style::new().bold();
@@ -27,12 +35,9 @@ pub const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Names of policies.
 pub const POLICY: Style = AnsiColor::Cyan.on_default();
 
-/// Standard output, without styles if it is not a terminal.
-pub type Out = anstream::AutoStream<StdoutLock<'static>>;
-
 /// Locks standard output.
 pub fn out() -> Out {
-    anstream::AutoStream::auto(std::io::stdout().lock())
+    Out::lock()
 }
 
 /// Reports whether standard output is a terminal and NO_COLOR is not set.
@@ -72,17 +77,15 @@ pub fn printer() -> Printer<'static> {
     }
 }
 
-/// Escapes control characters, which could control a terminal: anybody may have written
-/// the names and messages in a dump or a record.
-pub fn plain(text: &str) -> String {
-    text::lines(text)
+/// Returns a text in one line, with control characters escaped.
+pub fn plain(text: impl Display) -> String {
+    text::line(text.to_string())
 }
 
 /// Applies the style of a document's tone.
 pub fn paint(tone: Tone, text: &str) -> String {
-    let text = plain(text);
     match tone {
-        Tone::Plain => text,
+        Tone::Plain => plain(text),
         Tone::Subject => styled(POLICY, text),
         Tone::Dim => styled(DIM, text),
         Tone::Good => styled(GOOD, text),
@@ -91,20 +94,28 @@ pub fn paint(tone: Tone, text: &str) -> String {
     }
 }
 
-/// Applies a style.
-pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
-    format!("{style}{text}{style:#}")
+/// Applies a style to a text, as [`plain`] returns it.
+pub fn styled(style: Style, text: impl Display) -> String {
+    format!("{style}{}{style:#}", plain(text))
 }
 
 /// Prints data as indented JSON.
 pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = out();
-    serde_json::to_writer_pretty(&mut out, value).context("cannot write to standard output")?;
-    writeln!(out)?;
-    Ok(())
+    writeln!(out(), "{}", json(value)?).context("cannot write to standard output")
 }
 
-/// Prints an error and its causes as one sentence.
+/// Returns data as indented JSON.
+pub fn json(value: &impl Serialize) -> anyhow::Result<String> {
+    Ok(text::json(&serde_json::to_string_pretty(value)?))
+}
+
+/// Returns data as a line of JSON.
+pub fn json_line(value: &Value) -> String {
+    text::json(&value.to_string())
+}
+
+/// Prints an error and its causes as one sentence. Further lines, such as those of a
+/// compiler, are indented: none of them can pass for a message of ours.
 pub fn print_error(error: &anyhow::Error) {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -115,26 +126,18 @@ pub fn print_error(error: &anyhow::Error) {
             text = format!("{text}: {cause}");
         }
     }
+    let text = text::lines(&text).replace('\n', "\n  ");
     let mut err = anstream::stderr().lock();
     // There is nowhere to report a failure of standard error.
-    let _ = writeln!(err, "{BAD}error:{BAD:#} {}", plain(&text));
+    let _ = writeln!(err, "{BAD}error:{BAD:#} {text}");
 }
 
 /// Reports whether the reader of our output has gone, as `head` does.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(is_pipe_error)
-            || cause
-                .downcast_ref::<serde_json::Error>()
-                .and_then(serde_json::Error::io_error_kind)
-                == Some(std::io::ErrorKind::BrokenPipe)
-    })
-}
-
-fn is_pipe_error(error: &std::io::Error) -> bool {
-    error.kind() == std::io::ErrorKind::BrokenPipe
+    let mut errors = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    errors.any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Formats the time of day in UTC: `14:03`.

@@ -304,6 +304,30 @@ fn budgets_hold_in_every_command_and_who_is_close_to_one_is_told() {
     under(&compare, none).expect(1, &["mine", "fuel"]);
 }
 
+/// Whoever may write to the policies directory chooses the names of its files.
+#[test]
+fn a_name_of_a_file_does_not_control_the_terminal() {
+    let workshop = Workshop::new();
+    let (directory, file) = ("drop\u{1b}[31m\nhpa", "evil\u{1b}[8m\u{9b}31m\nforged");
+    workshop.write(&format!("{directory}/{file}.wasm"), "no policy at all");
+    let (_, hpa) = flyball_policies::BUILTIN[0];
+    workshop.write(&format!("{directory}/mine.wasm"), hpa);
+    let text = workshop.on_a_terminal(&["policy", "list", "--policies-dir", directory]);
+    assert!(!text.contains(['\u{1b}', '\u{9b}']), "{text}");
+    let row = |start: &str| text.lines().find(|line| line.starts_with(start));
+    let evil = row("evil\\u{1b}[8m\\u{9b}31m forged ").unwrap_or_default();
+    assert!(evil.contains("is no name for a policy"), "{text}");
+    let mine = row("mine ").unwrap_or_default();
+    let source = "drop\\u{1b}[31m hpa/mine.wasm";
+    assert!(mine.contains(source), "{text}");
+
+    let path = format!("{directory}/{file}.wasm");
+    let ran = workshop.run(&["policy", "validate", &path]);
+    let forged = ran.stdout.lines().chain(ran.stderr.lines());
+    let forged: Vec<&str> = forged.filter(|line| line.starts_with("forged")).collect();
+    assert!(forged.is_empty() && ran.code != Some(0), "{ran:#?}");
+}
+
 /// All other tests check that piped output is plain.
 #[test]
 fn colour_is_there_for_those_who_want_it() {

@@ -159,6 +159,32 @@ fn nodes_that_stay_for_one_reason_are_one_line_and_the_lines_are_few() {
     assert_eq!(plan["scaleDown"]["staying"].as_array().unwrap().len(), 60);
 }
 
+#[test]
+fn a_name_in_a_dump_does_not_control_the_terminal() {
+    let name = "empty\u{1b}[2J\u{1b}[31m\u{9b}2J\nPlan: forged";
+    let mut items = vec![node("busy", "a"), node(name, "a")];
+    items.extend(workload("db", "3", "busy"));
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    let workshop = Workshop::new();
+    workshop.write("cluster.json", list.to_string());
+    groups(&workshop, 1, "");
+
+    let text = workshop.on_a_terminal(&PLAN);
+    let shown = r"empty\u{1b}[2J\u{1b}[31m\u{9b}2J Plan: forged";
+    for expected in [
+        format!("\n  1. {shown} (a)\n"),
+        format!("\n      1 node could go: {shown}\n"),
+    ] {
+        assert!(text.contains(&expected), "no {expected:?} in:\n{text}");
+    }
+    assert!(!text.contains(['\u{1b}', '\u{9b}']), "{text}");
+
+    let json = workshop.on_a_terminal(&[&PLAN[..], &["-o", "json"]].concat());
+    assert!(!json.contains(['\u{1b}', '\u{9b}']), "{json}");
+    let plan: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(plan["scaleDown"]["removed"][0]["node"], name);
+}
+
 /// More than 32 terms are not judged: a pending pod of so many gets no node, and a running
 /// one keeps its node. Both are named.
 #[test]

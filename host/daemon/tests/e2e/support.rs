@@ -114,6 +114,15 @@ impl Workshop {
         ran
     }
 
+    /// Runs the binary as on a terminal. Returns its output without our own styles.
+    pub fn on_a_terminal(&self, args: &[&str]) -> String {
+        let output = self.command(args).env("CLICOLOR_FORCE", "1").output();
+        let ran: Ran = output.unwrap().into();
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
+        let unstyled = |text: String, style: &str| text.replace(&format!("\u{1b}[{style}m"), "");
+        STYLES.into_iter().fold(ran.stdout, unstyled)
+    }
+
     /// Runs the binary to its end, which must be a success. Returns its output.
     pub fn succeed(&self, args: &[&str]) -> String {
         let ran = self.run(args);
@@ -121,6 +130,9 @@ impl Workshop {
         ran.stdout
     }
 }
+
+/// The sequences of our own styles.
+const STYLES: [&str; 7] = ["0", "1", "2", "31", "32", "33", "36"];
 
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {

@@ -142,6 +142,7 @@ impl Registry {
     /// The first check that fails; the active version stays.
     pub fn install(&self, name: &str, bytes: &[u8]) -> Result<Arc<PolicyVersion>, LoadError> {
         self.admit(name, bytes, PolicySource::Installed)
+            .map_err(LoadError::bounded)
     }
 
     /// Activates a file under its stem, like [`Registry::install`].
@@ -152,7 +153,10 @@ impl Registry {
         let name = file_name(path)?;
         crate::file::read(path, self.shared.max_policy_bytes)
             .and_then(|bytes| self.admit(&name, &bytes, PolicySource::File(path.to_owned())))
-            .map_err(|error| RegistryError::Policy { name, error })
+            .map_err(|error| RegistryError::Policy {
+                name,
+                error: error.bounded(),
+            })
     }
 
     fn admit(

@@ -11,7 +11,7 @@ use flyball_simulation::Run;
 
 use super::swap::Swap;
 use super::tally::{ExpanderTally, ReplicaTally, Tally};
-use crate::output::{self, DIM, POLICY, STRONG, Table, styled};
+use crate::output::{self, Cell, DIM, POLICY, STRONG, Table, styled};
 
 /// Prints the summary of a run with these swaps: of the policy, and of the expander.
 pub fn print(
@@ -77,11 +77,11 @@ fn print_figures(out: &mut impl Write, run: &Run) -> anyhow::Result<()> {
 
 fn add_versions(table: &mut Table, swap: &Swap, versions: [Option<&PolicyVersion>; 2]) {
     let names = [swap.in_use, &swap.source.name];
-    let mut cells = vec![format!("{}.wasm", swap.in_use)];
+    let mut cells = vec![Cell::from(format!("{}.wasm", swap.in_use))];
     let versions = names.into_iter().zip(versions);
     cells.extend(versions.map(|(name, version)| {
         let digest = version.map_or("did not decide", PolicyVersion::short_digest);
-        format!("{} {}", styled(POLICY, name), styled(DIM, digest))
+        Cell::styled(POLICY, name).and(DIM, digest)
     }));
     table.row(cells);
 }

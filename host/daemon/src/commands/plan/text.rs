@@ -50,7 +50,7 @@ pub fn print(report: &PlanReport) -> anyhow::Result<()> {
     }
     for Upcoming { group, nodes } in &report.upcoming {
         let nodes = counted(*nodes as usize, "node");
-        writeln!(out, "  {group}: {nodes} on the way")?;
+        writeln!(out, "  {}: {nodes} on the way", plain(group))?;
     }
     // Rounds about a topology domain order nothing: all pods are in the next round.
     let mut is_first = true;
@@ -71,7 +71,7 @@ pub fn print(report: &PlanReport) -> anyhow::Result<()> {
     }
     let verdict = &report.verdict;
     let plan = match verdict.orders.as_slice() {
-        [] => format!("nothing to order: {}", verdict.message),
+        [] => format!("nothing to order: {}", plain(&verdict.message)),
         orders => styled(GOOD, listed(orders)),
     };
     print_removals(&mut out, &report.scale_down)?;
@@ -100,9 +100,10 @@ fn print_removals(out: &mut Out, removals: &Removals) -> anyhow::Result<()> {
             pods,
         } = node;
         let saved = saved(*price);
-        writeln!(out, "  {}. {node} ({group}){saved}", number + 1)?;
+        let node = plain(format!("{node} ({group}){saved}"));
+        writeln!(out, "  {}. {node}", number + 1)?;
         for pod in pods {
-            writeln!(out, "     {}", plain(&document::moved_pod(pod)))?;
+            writeln!(out, "     {}", plain(document::moved_pod(pod)))?;
         }
     }
     if !removals.replacements.is_empty() {
@@ -111,7 +112,8 @@ fn print_removals(out: &mut Out, removals: &Removals) -> anyhow::Result<()> {
     }
     for one in &removals.replacements {
         let text = document::replacement_in_words(one);
-        writeln!(out, "  {} of {} {}", one.count, one.group, plain(&text))?;
+        let text = plain(format!("{} {text}", one.group));
+        writeln!(out, "  {} of {text}", one.count)?;
     }
     if !removals.staying.is_empty() {
         writeln!(out, "\n{}", styled(STRONG, "Nodes that stay"))?;

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::Exit;
 use crate::cli::{BuildArgs, Format};
-use crate::output::{self, DIM, POLICY, styled};
+use crate::output::{self, DIM, POLICY, plain, styled};
 use crate::wiring;
 
 pub fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
@@ -43,7 +43,7 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
         version.version,
         output::elapsed(start.elapsed())
     )?;
-    writeln!(out, "{}", built.path.display())?;
+    writeln!(out, "{}", plain(built.path.display()))?;
     writeln!(
         out,
         "{}",

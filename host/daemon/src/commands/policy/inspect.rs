@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use crate::cli::{Format, InspectArgs};
-use crate::output::{self, STRONG};
+use crate::output::{self, STRONG, plain};
 use crate::{policies, wiring};
 
 pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
@@ -28,7 +28,10 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     }
     let mut out = output::out();
-    let mut line = |name: &str, value: &str| writeln!(out, "{STRONG}{name:<14}{STRONG:#}{value}");
+    let mut line = |name: &str, value: &str| {
+        let value = plain(value);
+        writeln!(out, "{STRONG}{name:<14}{STRONG:#}{value}")
+    };
     line("Name", &description.name)?;
     line("Version", &description.version)?;
     line("Summary", &description.summary)?;
@@ -54,7 +57,7 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
         line("Configuration", "none")?;
     } else {
         line("Configuration", "JSON Schema:")?;
-        writeln!(out, "{}", serde_json::to_string_pretty(&schema)?)?;
+        writeln!(out, "{}", output::json(&schema)?)?;
     }
     Ok(Exit::Success)
 }

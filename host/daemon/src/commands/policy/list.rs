@@ -3,11 +3,12 @@
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use flyball_decision::policy::PolicyVersion;
 use flyball_sandbox::{PolicyState, PolicyStatus, Registry, RegistryOptions};
 
 use super::Exit;
 use crate::cli::{Format, ListArgs};
-use crate::output::{self, BAD, GOOD, Table, WARNING, styled};
+use crate::output::{self, BAD, Cell, GOOD, Table, WARNING};
 use crate::{records, wiring};
 
 pub fn run(args: &ListArgs) -> anyhow::Result<Exit> {
@@ -56,31 +57,31 @@ fn table(policies: &[PolicyStatus]) -> Table {
         let (state, remark) = state(policy);
         let version = policy.version.as_deref();
         let share = format!("{:.0}%", policy.highest_budget_share * 100.0);
+        let source = policy.source.as_ref();
         table.row([
-            policy.name.clone(),
-            policy.kinds.join(", "),
+            Cell::from(&*policy.name),
+            policy.kinds.join(", ").into(),
             state,
-            version.map_or_else(String::new, |version| version.version.to_string()),
-            output::count(policy.decisions),
-            output::count(policy.failures),
+            version.map_or("", |version| &version.version).into(),
+            output::count(policy.decisions).into(),
+            output::count(policy.failures).into(),
             if policy.near_budget {
-                styled(WARNING, share)
+                Cell::styled(WARNING, share)
             } else {
-                share
+                share.into()
             },
-            version.map_or_else(String::new, |version| version.short_digest().to_owned()),
-            policy
-                .source
-                .as_ref()
-                .map_or_else(|| "none".to_owned(), ToString::to_string),
-            remark,
+            version.map_or("", PolicyVersion::short_digest).into(),
+            source
+                .map_or_else(|| "none".to_owned(), ToString::to_string)
+                .into(),
+            remark.into(),
         ]);
     }
     table
 }
 
 /// Returns a policy's state and remarks about it.
-fn state(policy: &PolicyStatus) -> (String, String) {
+fn state(policy: &PolicyStatus) -> (Cell, String) {
     let (state, remark) = health(policy);
     let mut remarks = Vec::new();
     if policy.near_budget {
@@ -97,18 +98,21 @@ fn state(policy: &PolicyStatus) -> (String, String) {
 
 const NEAR_BUDGET: &str = "above 80% of its budget: raise it with --policy-budget";
 
-fn health(policy: &PolicyStatus) -> (String, String) {
+fn health(policy: &PolicyStatus) -> (Cell, String) {
     match &policy.state {
-        PolicyState::Pending => (styled(WARNING, "pending"), "not judged yet".to_owned()),
-        PolicyState::Active => (styled(GOOD, "active"), policy.summary.clone()),
-        PolicyState::Failed { reason } => (styled(BAD, "failed"), reason.clone()),
+        PolicyState::Pending => (
+            Cell::styled(WARNING, "pending"),
+            "not judged yet".to_owned(),
+        ),
+        PolicyState::Active => (Cell::styled(GOOD, "active"), policy.summary.clone()),
+        PolicyState::Failed { reason } => (Cell::styled(BAD, "failed"), reason.clone()),
         PolicyState::RolledBack { reason } => {
             let remark = format!("{reason}; the file is refused until it changes");
-            (styled(BAD, "rolledBack"), remark)
+            (Cell::styled(BAD, "rolledBack"), remark)
         }
         PolicyState::Quarantined { until, reason } => {
             let remark = format!("until {}: {reason}", until.to_rfc3339());
-            (styled(BAD, "quarantined"), remark)
+            (Cell::styled(BAD, "quarantined"), remark)
         }
     }
 }

@@ -27,7 +27,8 @@ pub fn run(args: &RunPolicyArgs) -> anyhow::Result<Exit> {
         if outcome.answer.is_err() {
             exit = Exit::Different;
         }
-        writeln!(out, "{}", to_json(&policy, outcome, time))?;
+        let answer = to_json(&policy, outcome, time);
+        writeln!(out, "{}", output::json_line(&answer))?;
     }
     Ok(exit)
 }

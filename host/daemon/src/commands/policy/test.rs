@@ -13,7 +13,7 @@ use super::Exit;
 use super::ask::ask;
 use super::case::{Case, Difference, read_folder};
 use crate::cli::{Format, TestArgs};
-use crate::output::{self, BAD, DIM, GOOD, Out, POLICY, WARNING, styled};
+use crate::output::{self, BAD, DIM, GOOD, Out, POLICY, WARNING, plain, styled};
 use crate::{policies, wiring};
 
 /// Share of a budget from which on a warning is printed.
@@ -153,7 +153,8 @@ fn print(policy: &CompiledPolicy, results: &[CaseResult]) -> anyhow::Result<()> 
         "{name}  {} in the sandbox\n",
         text::counted(results.len(), "case")
     )?;
-    let names = results.iter().map(|result| result.name.chars().count());
+    let names = results.iter();
+    let names = names.map(|result| plain(&result.name).chars().count());
     let widest = names.max().unwrap_or(0);
     for result in results {
         print_case(&mut out, result, widest)?;
@@ -187,7 +188,7 @@ fn print_case(out: &mut Out, result: &CaseResult, widest: usize) -> anyhow::Resu
     writeln!(
         out,
         "{verdict}  {:<widest$}  {}",
-        result.name,
+        plain(&result.name),
         styled(DIM, cost)
     )?;
     for budget in result.near_budgets() {
@@ -202,14 +203,16 @@ fn print_case(out: &mut Out, result: &CaseResult, widest: usize) -> anyhow::Resu
         actual,
     } in &result.differences
     {
-        writeln!(out, "      {field}")?;
+        let (expected, actual) = (plain(expected), plain(actual));
+        writeln!(out, "      {}", plain(field))?;
         writeln!(out, "        {} {expected}", styled(GOOD, "- expected"))?;
         writeln!(out, "        {} {actual}", styled(BAD, "+ actual  "))?;
     }
     if !result.passed() {
-        writeln!(out, "      {} {}", styled(DIM, "because"), result.reason)?;
+        let reason = plain(&result.reason);
+        writeln!(out, "      {} {reason}", styled(DIM, "because"))?;
         for (_, line) in &result.log {
-            writeln!(out, "      {} {line}", styled(DIM, "log"))?;
+            writeln!(out, "      {} {}", styled(DIM, "log"), plain(line))?;
         }
     }
     Ok(())

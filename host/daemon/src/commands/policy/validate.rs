@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Exit, configuration};
 use crate::cli::{Format, ValidateArgs};
-use crate::output::{self, BAD, GOOD, styled};
+use crate::output::{self, BAD, GOOD, plain, styled};
 use crate::{policies, wiring};
 
 pub fn run(args: &ValidateArgs) -> anyhow::Result<Exit> {
@@ -75,7 +75,7 @@ fn print(
             let (name, digest) = (&version.name, version.short_digest());
             let valid = styled(GOOD, "valid");
             writeln!(out, "{valid}  {name}@{digest} would be taken")?;
-            if let Some(needs) = needs {
+            if let Some(needs) = needs.map(plain) {
                 writeln!(
                     out,
                     "       it cannot decide without a configuration ({needs}), so no decision was \
@@ -84,7 +84,8 @@ fn print(
             }
         }
         Err(error) => {
-            writeln!(out, "{}  {policy}: {error:#}", styled(BAD, "not valid"))?;
+            let problem = plain(format!("{policy}: {error:#}"));
+            writeln!(out, "{}  {problem}", styled(BAD, "not valid"))?;
         }
     }
     Ok(())

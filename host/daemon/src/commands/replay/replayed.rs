@@ -11,7 +11,7 @@ use flyball_report::document::ABOUT_NODES;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::output::{DIM, Out, STRONG, WARNING, styled};
+use crate::output::{DIM, Out, STRONG, WARNING, plain, styled};
 
 /// A record whose replay can be printed.
 pub trait ReplayedRecord: Decided<Verdict: Serialize> {
@@ -146,8 +146,8 @@ pub fn print<R: ReplayedRecord>(
     writeln!(out, "{}  {object}", styled(STRONG, at))?;
     let differences = record.differences(now);
     for Difference { was, now } in differences.iter().take(MAX_DIFFERENCES) {
-        writeln!(out, "  {} {was}", styled(DIM, "was"))?;
-        writeln!(out, "  {} {now}", styled(WARNING, "now"))?;
+        writeln!(out, "  {} {}", styled(DIM, "was"), plain(was))?;
+        writeln!(out, "  {} {}", styled(WARNING, "now"), plain(now))?;
     }
     let more = differences.len().saturating_sub(MAX_DIFFERENCES);
     if more > 0 {
