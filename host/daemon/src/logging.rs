@@ -1,19 +1,25 @@
 //! Setup of the log on standard error.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::IsTerminal as _;
 
-use flyball_decision::text;
+use flyball_decision::text::{self, MESSAGE_BYTES};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::field::MakeExt as _;
-use tracing_subscriber::fmt::format::{self, Writer};
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::{LogArgs, LogFormat};
+
+/// Room in a line of text for its time, level and target.
+const HEAD_BYTES: usize = 128;
+
+/// Size below which fields are not shortened further.
+const MIN_FIELD_BYTES: usize = 16;
 
 /// Sets the log up. `usual` is the level of our own crates without `-v`; other crates are
 /// logged from `warn` on.
@@ -37,9 +43,7 @@ pub fn init(args: &LogArgs, usual: &str) {
         .with_target(args.verbose > 0)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
     match args.log_format {
-        LogFormat::Text => builder
-            .fmt_fields(format::debug_fn(write_field).delimited(" "))
-            .init(),
+        LogFormat::Text => builder.fmt_fields(TextFields).init(),
         LogFormat::Json => {
             let with_target = args.verbose > 0;
             builder.event_format(JsonLines { with_target }).init();
@@ -47,17 +51,63 @@ pub fn init(args: &LogArgs, usual: &str) {
     }
 }
 
-/// Writes a field of an event, in one line of bounded size without control characters: users
-/// of the cluster choose names and messages.
-fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
-    let value = text::message(format!("{value:?}"));
-    match field.name() {
-        "message" => write!(writer, "{value}"),
-        name => write!(writer, "{name}={value}"),
+/// Returns a line of at most this many bytes. It is made with fields of at most so many bytes
+/// as it is called with: those that a message may have, or else half of them, and so on.
+fn within_line(bytes: usize, line: impl Fn(usize) -> String) -> String {
+    let mut of_field = MESSAGE_BYTES;
+    loop {
+        let line = line(of_field);
+        if line.len() <= bytes || of_field <= MIN_FIELD_BYTES {
+            return line;
+        }
+        of_field /= 2;
     }
 }
 
-/// Writes events as JSON, one in each line, with fields within the limits on messages.
+/// Writes the fields of events as text, so that a line is within the limit on messages and
+/// has no control characters: users of the cluster choose names and messages.
+struct TextFields;
+
+impl<'writer> FormatFields<'writer> for TextFields {
+    fn format_fields<R: RecordFields>(
+        &self,
+        mut writer: Writer<'writer>,
+        fields: R,
+    ) -> fmt::Result {
+        let line = within_line(MESSAGE_BYTES - HEAD_BYTES, |of_field| {
+            let mut text = TextLine {
+                line: String::new(),
+                of_field,
+            };
+            fields.record(&mut text);
+            text.line
+        });
+        writer.write_str(&line)
+    }
+}
+
+/// The fields of an event, one after the other.
+struct TextLine {
+    line: String,
+    /// Maximum size of a field.
+    of_field: usize,
+}
+
+impl Visit for TextLine {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let value = text::within(format!("{value:?}"), self.of_field);
+        if !self.line.is_empty() {
+            self.line.push(' ');
+        }
+        // Writing to a String can't fail.
+        let _ = match field.name() {
+            "message" => write!(self.line, "{value}"),
+            name => write!(self.line, "{name}={value}"),
+        };
+    }
+}
+
+/// Writes events as JSON, one in each line, which is within the limit on messages.
 pub struct JsonLines {
     /// Whether the event's target is a field.
     pub with_target: bool,
@@ -77,46 +127,49 @@ where
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
         let metadata = event.metadata();
-        write!(
-            writer,
-            "{{\"timestamp\":\"{time}\",\"level\":\"{}\"",
-            metadata.level()
-        )?;
-        let mut fields = JsonFields {
-            writer: writer.by_ref(),
-            result: Ok(()),
-        };
-        event.record(&mut fields);
-        if self.with_target {
-            fields.write("target", metadata.target().into());
-        }
-        fields.result?;
-        writeln!(writer, "}}")
+        let level = metadata.level();
+        let head = format!("{{\"timestamp\":\"{time}\",\"level\":\"{level}\"");
+        let line = within_line(MESSAGE_BYTES, |of_field| {
+            let mut object = JsonLine {
+                line: head.clone(),
+                of_field,
+            };
+            event.record(&mut object);
+            if self.with_target {
+                object.write("target", metadata.target().into());
+            }
+            object.line + "}"
+        });
+        writeln!(writer, "{line}")
     }
 }
 
-/// Writes the fields of an event as members of an object that has some already.
-struct JsonFields<'a> {
-    writer: Writer<'a>,
-    result: fmt::Result,
+/// An object that has some members, which those for the fields of an event are added to.
+struct JsonLine {
+    line: String,
+    /// Maximum size of a field without its escapes.
+    of_field: usize,
 }
 
-impl JsonFields<'_> {
-    /// Writes a field. Names of fields need no escapes: they are fixed in source code.
+impl JsonLine {
+    /// Adds a field. Names of fields need no escapes: they are fixed in source code.
     fn write(&mut self, name: &str, value: serde_json::Value) {
-        if self.result.is_ok() {
-            self.result = write!(self.writer, ",\"{name}\":{value}");
-        }
+        // Writing to a String can't fail.
+        let _ = write!(self.line, ",\"{name}\":{value}");
+    }
+
+    fn write_text(&mut self, field: &Field, text: impl Into<String>) {
+        self.write(field.name(), text::within(text, self.of_field).into());
     }
 }
 
-impl Visit for JsonFields<'_> {
+impl Visit for JsonLine {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.write(field.name(), text::message(format!("{value:?}")).into());
+        self.write_text(field, format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.write(field.name(), text::message(value).into());
+        self.write_text(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -150,36 +203,76 @@ const OWN: [&str; 8] = [
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
+    use std::fs::{self, File};
     use std::sync::Arc;
 
-    use flyball_decision::text::MESSAGE_BYTES;
+    use anyhow::ensure;
+    use flyball_decision::text::{CUT, MESSAGE_BYTES};
     use serde_json::Value;
+    use tempfile::NamedTempFile;
+    use tracing::Subscriber;
 
-    use super::JsonLines;
+    use super::{JsonLines, TextFields};
 
-    #[test]
-    fn json_lines_have_fields_of_bounded_size_without_control_characters()
-    -> Result<(), Box<dyn std::error::Error>> {
-        let file = tempfile::NamedTempFile::new()?;
-        let log = tracing_subscriber::fmt()
-            .with_writer(Arc::new(File::create(file.path())?))
-            .event_format(JsonLines { with_target: true })
-            .finish();
+    /// Logs an event with this problem to a file, and returns the line.
+    fn logged(
+        log: impl Subscriber + Send + Sync + 'static,
+        file: &NamedTempFile,
+        problem: &str,
+    ) -> anyhow::Result<String> {
         tracing::subscriber::with_default(log, || {
             let name = "\u{7f}\u{9b}2J\u{1b}[2J\"";
-            let problem = "x".repeat(10_000);
             tracing::warn!(name, %problem, others = 3, late = true, "one\nmessage");
         });
-        let text = std::fs::read_to_string(file.path())?;
-        assert!(!text.trim_end().contains(char::is_control), "{text}");
-        let line: Value = serde_json::from_str(&text)?;
-        assert_eq!(line["level"], "WARN");
-        assert_eq!(line["message"], "one message");
-        assert_eq!(line["name"], r#"\u{7f}\u{9b}2J\u{1b}[2J""#);
-        assert_eq!((&line["others"], &line["late"]), (&3.into(), &true.into()));
-        assert_eq!(line["problem"].as_str().map(str::len), Some(MESSAGE_BYTES));
-        assert!(line["timestamp"].is_string() && line["target"].is_string());
+        let text = fs::read_to_string(file.path())?;
+        let line = text.trim_end();
+        ensure!(!line.contains(char::is_control), "{line}");
+        ensure!(line.len() <= MESSAGE_BYTES, "{} bytes", line.len());
+        Ok(line.to_owned())
+    }
+
+    #[test]
+    fn a_line_in_json_has_a_limit_and_no_control_characters() -> anyhow::Result<()> {
+        // What JSON escapes takes twice the room.
+        for problem in ["x", "\"", "\u{1b}"] {
+            let file = NamedTempFile::new()?;
+            let log = tracing_subscriber::fmt()
+                .with_writer(Arc::new(File::create(file.path())?))
+                .event_format(JsonLines { with_target: true })
+                .finish();
+            let line = logged(log, &file, &problem.repeat(10_000))?;
+            let line: Value = serde_json::from_str(&line)?;
+            assert_eq!(line["level"], "WARN");
+            assert_eq!(line["message"], "one message");
+            assert_eq!(line["name"], r#"\u{7f}\u{9b}2J\u{1b}[2J""#);
+            assert_eq!((&line["others"], &line["late"]), (&3.into(), &true.into()));
+            let problem = line["problem"].as_str().unwrap_or_default();
+            assert!(problem.len() > 500 && problem.ends_with(CUT), "{problem}");
+            assert!(line["timestamp"].is_string() && line["target"].is_string());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_line_in_text_has_a_limit_and_no_control_characters() -> anyhow::Result<()> {
+        let file = NamedTempFile::new()?;
+        let log = tracing_subscriber::fmt()
+            .with_writer(Arc::new(File::create(file.path())?))
+            .with_ansi(false)
+            .fmt_fields(TextFields)
+            .finish();
+        let line = logged(log, &file, &"\n\u{1b}".repeat(10_000))?;
+        for expected in [
+            " WARN flyball::logging::tests: ",
+            "one message",
+            r#"name="\u{7f}\u{9b}2J\u{1b}[2J\"""#,
+            r"problem= \u{1b} \u{1b}",
+            CUT,
+            "others=3",
+            "late=true",
+        ] {
+            assert!(line.contains(expected), "no {expected:?} in {line}");
+        }
         Ok(())
     }
 }
