@@ -203,7 +203,9 @@ const OWN: [&str; 8] = [
 
 #[cfg(test)]
 mod tests {
+    use std::env;
     use std::fs::{self, File};
+    use std::process::Command;
     use std::sync::Arc;
 
     use anyhow::ensure;
@@ -212,7 +214,11 @@ mod tests {
     use tempfile::NamedTempFile;
     use tracing::Subscriber;
 
-    use super::{JsonLines, TextFields};
+    use super::{JsonLines, TextFields, init};
+    use crate::cli::{LogArgs, LogFormat};
+
+    /// Environment variable of the child process of a test.
+    const CHILD: &str = "FLYBALL_TEST_PANICS";
 
     /// Logs an event with this problem to a file, and returns the line.
     fn logged(
@@ -249,6 +255,41 @@ mod tests {
             let problem = line["problem"].as_str().unwrap_or_default();
             assert!(problem.len() > 500 && problem.ends_with(CUT), "{problem}");
             assert!(line["timestamp"].is_string() && line["target"].is_string());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_panic_is_a_line_of_the_log() -> anyhow::Result<()> {
+        if env::var_os(CHILD).is_some() {
+            let args = LogArgs {
+                verbose: 0,
+                log_format: LogFormat::Json,
+            };
+            init(&args, "info");
+            flyball_tasks::end_on_panic();
+            let text = "\n\u{1b}[2J".repeat(1_000);
+            let caught = flyball_tasks::catch_panic::<()>(|| panic!("on{text}"));
+            panic!("not on input: {}", caught.is_err());
+        }
+        let mut child = Command::new(env::current_exe()?);
+        child.args(["logging::tests::a_panic_is_a_line_of_the_log", "--exact"]);
+        let output = child.env(CHILD, "1").env_remove("RUST_LOG").output()?;
+        assert_eq!(output.status.code(), Some(101));
+        let log = String::from_utf8(output.stderr)?;
+        let lines: Result<Vec<Value>, _> = log.lines().map(serde_json::from_str).collect();
+        let lines = lines?;
+        let expected = [
+            r"a panic on input from outside was caught: on \u{1b}[2J",
+            "flyball ends after a panic: not on input: true",
+        ];
+        assert_eq!(lines.len(), expected.len(), "{log}");
+        for (line, expected) in lines.iter().zip(expected) {
+            let [message, place, thread] =
+                ["message", "place", "thread"].map(|field| line[field].as_str());
+            assert!(message.is_some_and(|message| message.starts_with(expected)));
+            assert!(place.is_some_and(|place| place.contains("logging.rs:")));
+            assert!(thread.is_some());
         }
         Ok(())
     }

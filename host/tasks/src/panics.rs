@@ -2,10 +2,15 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::io::{self, Write as _};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::pin::Pin;
 use std::process;
 use std::task::{Context, Poll};
+use std::thread;
+
+/// Maximum number of characters of a panic's message that are printed without a log.
+const PRINTED: usize = 1_000;
 
 thread_local! {
     /// Number of nested `catch_panic` calls of this thread.
@@ -13,18 +18,32 @@ thread_local! {
 }
 
 /// Makes any panic end the process with exit code 101, unless it is a panic on input from
-/// outside that [`catch_panic`] handles.
+/// outside that [`catch_panic`] handles. Both are logged with their place and thread.
 pub fn end_on_panic() {
-    let usual = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        usual(info);
+    panic::set_hook(Box::new(|info| {
         if CATCHING.get() == 0 {
-            let thread = std::thread::current();
-            let thread = thread.name().unwrap_or("without a name");
-            tracing::error!(thread, "flyball ends after a panic: {info}");
+            report(info, "flyball ends after a panic");
             process::exit(101);
         }
+        report(info, "a panic on input from outside was caught");
     }));
+}
+
+/// Logs a panic, or prints it in one line if errors are not logged (yet). Its message may
+/// have any text from outside.
+fn report(info: &PanicHookInfo<'_>, what: &str) {
+    let thread = thread::current();
+    let thread = thread.name().unwrap_or("without a name");
+    let place = info.location().map(ToString::to_string);
+    let place = place.unwrap_or_else(|| "unknown".to_owned());
+    let message = message(info.payload());
+    if tracing::event_enabled!(tracing::Level::ERROR) {
+        tracing::error!(thread, place, "{what}: {message}");
+        return;
+    }
+    let message: String = message.escape_debug().take(PRINTED).collect();
+    // There is nowhere to report a failure of standard error.
+    let _ = writeln!(io::stderr(), "{what}: {message} (thread {thread}, {place})");
 }
 
 /// Runs `work` on input from outside.
@@ -90,6 +109,7 @@ mod tests {
     use std::pin::pin;
     use std::process::{Command, exit};
     use std::task::{Context, Poll, Waker};
+    use std::thread::JoinHandle;
 
     use super::{CatchPanic, catch_panic, end_on_panic};
 
@@ -113,7 +133,7 @@ mod tests {
         match std::env::var(PANIC).as_deref() {
             Ok("caught") => {
                 end_on_panic();
-                let outcome = catch_panic(|| panic!("on input"));
+                let outcome = catch_panic(|| panic!("on\n\u{1b}[2J{}", "x".repeat(10_000)));
                 let polled = poll(CatchPanic::new(panics_on(None)));
                 assert_eq!(polled, Poll::Ready(Err("no input".to_owned())));
                 exit(outcome.map_or(WENT_ON, |()| 1));
@@ -121,20 +141,34 @@ mod tests {
             Ok(_) => {
                 end_on_panic();
                 // The result of the thread does not matter here.
-                let _ = std::thread::spawn(|| panic!("of a thread")).join();
+                let thread = std::thread::Builder::new().name("one".to_owned());
+                let _ = thread.spawn(|| panic!("of a thread")).map(JoinHandle::join);
                 exit(WENT_ON);
             }
             Err(_) => {}
         }
-        let code = |panic: &str| {
+        let ran = |panic: &str| {
             let test = "panics::tests::a_panic_of_a_thread_ends_the_process_unless_it_is_caught";
             let program = std::env::current_exe()?;
             let mut command = Command::new(program);
-            let command = command.args([test, "--exact"]).env(PANIC, panic);
-            Ok::<_, std::io::Error>(command.output()?.status.code())
+            let output = command.args([test, "--exact"]).env(PANIC, panic).output()?;
+            let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+            Ok::<_, std::io::Error>((output.status.code(), printed))
         };
-        assert_eq!(code("caught").ok(), Some(Some(WENT_ON)));
-        assert_eq!(code("unexpected").ok(), Some(Some(101)));
+        let (code, printed) = ran("caught").unwrap_or_default();
+        assert_eq!(code, Some(WENT_ON));
+        let lines: Vec<&str> = printed.lines().collect();
+        let caught = "a panic on input from outside was caught: ";
+        assert_eq!(lines.len(), 2, "{printed}");
+        assert!(lines[0].starts_with(&format!(r"{caught}on\n\u{{1b}}[2Jxxx")));
+        assert!(lines[0].len() < 2_000 && lines[0].contains("panics.rs:"));
+        assert!(lines[1].starts_with(&format!("{caught}no input (thread ")));
+        assert!(!printed.contains('\u{1b}'), "{printed:?}");
+
+        let (code, printed) = ran("unexpected").unwrap_or_default();
+        assert_eq!(code, Some(101));
+        let expected = "flyball ends after a panic: of a thread (thread one, ";
+        assert!(printed.starts_with(expected), "{printed}");
     }
 
     #[test]
