@@ -62,6 +62,9 @@ pub enum NewKind {
 
 /// Compile a policy to WebAssembly
 ///
+/// Compiling runs the build scripts and macros of the policy and of its dependencies
+/// on this machine, outside of the sandbox: build only what you would run.
+///
 /// Examples:
 ///   flyball policy build
 ///   flyball policy build my-policy
@@ -80,7 +83,8 @@ pub struct BuildArgs {
 /// Run a policy's test cases in the real sandbox
 ///
 /// A case is a JSON file: {"context": …, "input": …, "expect": …}. Exits with 3
-/// where an answer is not the expected one.
+/// where an answer is not the expected one. A folder is built first, as by
+/// `policy build`.
 ///
 /// Examples:
 ///   flyball policy test
