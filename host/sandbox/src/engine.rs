@@ -14,6 +14,7 @@ use crate::compile::{Compiler, CompilerOptions};
 use crate::error::EngineError;
 use crate::settings;
 use flyball_decision::policy::Budget;
+use flyball_tasks::{idle, watch_thread};
 
 /// Length of an epoch, in milliseconds.
 const TICK_MS: u64 = 10;
@@ -202,11 +203,13 @@ fn start_clock(engine: &wasmtime::Engine) -> Result<(), EngineError> {
     std::thread::Builder::new()
         .name("flyball-epochs".into())
         .spawn(move || {
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(Duration::from_millis(TICK_MS));
-            }
+            watch_thread("clock of the sandbox", || {
+                while let Some(engine) = engine.upgrade() {
+                    engine.increment_epoch();
+                    drop(engine);
+                    idle(|| std::thread::sleep(Duration::from_millis(TICK_MS)));
+                }
+            });
         })
         .map(drop)
         .map_err(|error| EngineError::Setup(format!("cannot start the epoch thread: {error}")))

@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use flyball_tasks::beat;
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
@@ -60,6 +61,7 @@ fn pass(path: &Path, limit: u64, mut take: impl FnMut(&[u8])) -> Result<(), Load
             match file.read(&mut part) {
                 Ok(0) => break,
                 Ok(read) => {
+                    beat();
                     size += u64::try_from(read).unwrap_or(u64::MAX);
                     take(&part[..read]);
                 }

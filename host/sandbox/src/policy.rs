@@ -409,9 +409,8 @@ fn describe(
     contract: Contract,
     surface: &Surface,
 ) -> Result<Description, LoadError> {
-    let run = confine::run(engine, budget, InputSize::default(), |store| {
-        linked.describe(store)
-    });
+    let describe = |store: &mut Store<Guest>| linked.describe(store);
+    let run = bounded(|| confine::run(engine, budget, InputSize::default(), describe));
     let description = run.outcome.map_err(|failure| LoadError::Describe {
         failure,
         // A panic's message comes last.

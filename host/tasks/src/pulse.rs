@@ -1,4 +1,5 @@
-//! Pulses of tasks: whether a task is being polled, and how often it was.
+//! Pulses of tasks: whether a task is being polled, and how often it was. A thread has a
+//! pulse like a task of a single poll, which lasts as long as the thread.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -8,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Time after which a task that stands still is reported: more than the longest request,
-/// 15 s to a cloud.
+/// Time after which a task or a thread that stands still is reported: more than the longest
+/// request, 15 s to a cloud.
 pub const STALLED_AFTER: Duration = Duration::from_secs(18);
 
 /// The pulses of all watched tasks.
@@ -30,10 +31,10 @@ pub enum Idle {
     Unlimited,
 }
 
-/// A task that has stood still for longer than [`STALLED_AFTER`].
+/// A task or a thread that has stood still for longer than [`STALLED_AFTER`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stalled {
-    /// Name of the task.
+    /// Its name.
     pub name: &'static str,
     /// For how long.
     pub duration: Duration,
@@ -51,11 +52,11 @@ impl fmt::Display for Stalled {
 pub(crate) struct Pulse {
     pub name: &'static str,
     pub idle: Idle,
-    /// Number of polls that began or ended.
+    /// Number of polls, or of parts of work, that began or ended.
     pub beats: AtomicU64,
     /// Whether a poll is in progress.
     pub is_polled: AtomicBool,
-    /// Whether the task does work that has time limits of its own.
+    /// Whether the task does work that has time limits of its own, or waits in a thread.
     pub is_bounded: AtomicBool,
     /// Operating system's id of the thread of the latest poll; 0 if it is not known.
     pub thread: AtomicU64,
@@ -71,6 +72,20 @@ pub struct Watched<F> {
 
 /// Watches a task. Its name completes the sentence "the NAME has not moved".
 pub fn watch<F: Future>(name: &'static str, idle: Idle, task: F) -> Watched<F> {
+    Watched {
+        pulse: register(name, idle),
+        task: Box::pin(task),
+    }
+}
+
+/// Watches this thread while it runs `work`. It waits in [`idle`], as long as it likes;
+/// anything else that takes too long is a stall, unless it is [`bounded`] or goes on from
+/// [`beat`] to [`beat`].
+pub fn watch_thread<T>(name: &'static str, work: impl FnOnce() -> T) -> T {
+    register(name, Idle::Unlimited).run(work)
+}
+
+fn register(name: &'static str, idle: Idle) -> Arc<Pulse> {
     let pulse = Arc::new(Pulse {
         name,
         idle,
@@ -81,13 +96,10 @@ pub fn watch<F: Future>(name: &'static str, idle: Idle, task: F) -> Watched<F> {
         stalled_ms: AtomicU64::new(0),
     });
     registered().push(Arc::downgrade(&pulse));
-    Watched {
-        pulse,
-        task: Box::pin(task),
-    }
+    pulse
 }
 
-/// Returns the tasks that stand still, by the latest look of the watchdog.
+/// Returns the tasks and threads that stand still, by the latest look of the watchdog.
 #[must_use]
 pub fn stalled() -> Vec<Stalled> {
     let stalled = pulses().into_iter().filter_map(|pulse| {
@@ -100,7 +112,7 @@ pub fn stalled() -> Vec<Stalled> {
     stalled.collect()
 }
 
-/// Returns the pulses of the tasks that exist.
+/// Returns the pulses of the tasks and threads that exist.
 pub(crate) fn pulses() -> Vec<Arc<Pulse>> {
     let mut registered = registered();
     registered.retain(|pulse| pulse.strong_count() > 0);
@@ -111,29 +123,54 @@ fn registered() -> MutexGuard<'static, Vec<Weak<Pulse>>> {
     PULSES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Pulse {
+    /// Runs work of the task in this thread.
+    fn run<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> T {
+        self.thread.store(thread_id(), Ordering::Relaxed);
+        self.beats.fetch_add(1, Ordering::Relaxed);
+        self.is_polled.store(true, Ordering::Release);
+        let outer = POLLED.replace(Some(Arc::clone(self)));
+        let done = work();
+        POLLED.set(outer);
+        self.is_polled.store(false, Ordering::Release);
+        self.beats.fetch_add(1, Ordering::Relaxed);
+        done
+    }
+}
+
 impl<F: Future> Future for Watched<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let pulse = Arc::clone(&self.pulse);
-        pulse.thread.store(thread_id(), Ordering::Relaxed);
-        pulse.beats.fetch_add(1, Ordering::Relaxed);
-        pulse.is_polled.store(true, Ordering::Release);
-        let outer = POLLED.replace(Some(Arc::clone(&pulse)));
-        let polled = self.task.as_mut().poll(cx);
-        POLLED.set(outer);
-        pulse.is_polled.store(false, Ordering::Release);
-        pulse.beats.fetch_add(1, Ordering::Relaxed);
-        polled
+        pulse.run(|| self.task.as_mut().poll(cx))
     }
 }
 
-/// Runs work of a watched task that has time limits of its own. It is no stall, however
-/// long it takes.
+/// Runs work of a watched task or thread that has time limits of its own. It is no stall,
+/// however long it takes.
 pub fn bounded<T>(work: impl FnOnce() -> T) -> T {
+    excepted(work)
+}
+
+/// Waits in a watched thread, for example for orders. It is no stall, however long it takes.
+pub fn idle<T>(wait: impl FnOnce() -> T) -> T {
+    excepted(wait)
+}
+
+/// Reports that a watched task or thread has finished a part of its work.
+pub fn beat() {
+    POLLED.with_borrow(|pulse| {
+        if let Some(pulse) = pulse {
+            pulse.beats.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+}
+
+fn excepted<T>(work: impl FnOnce() -> T) -> T {
     /// Ends the exception, even if the work panics.
-    struct Bounded(Option<Arc<Pulse>>);
-    impl Drop for Bounded {
+    struct Excepted(Option<Arc<Pulse>>);
+    impl Drop for Excepted {
         fn drop(&mut self) {
             if let Some(pulse) = &self.0 {
                 pulse.beats.fetch_add(1, Ordering::Relaxed);
@@ -145,7 +182,7 @@ pub fn bounded<T>(work: impl FnOnce() -> T) -> T {
     if let Some(pulse) = &pulse {
         pulse.is_bounded.store(true, Ordering::Release);
     }
-    let _bounded = Bounded(pulse);
+    let _excepted = Excepted(pulse);
     work()
 }
 

@@ -24,8 +24,8 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 /// platforms (`USER_HZ`).
 const CLOCK_TICK_MS: u64 = 10;
 
-/// Starts the thread that ends the process with exit code 102 if a watched task stands
-/// still. Time is counted in looks, so that a process that was stopped for a while has the
+/// Starts the thread that ends the process with exit code 102 if a watched task or thread
+/// stands still. Time is counted in looks, so that a process that was stopped for a while has the
 /// time to move again.
 ///
 /// # Errors
@@ -42,6 +42,22 @@ pub fn start_watchdog() -> io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// Returns the tasks and threads for which the watchdog would end the process if all went on
+/// as it is now. For tests, which need not wait for it.
+#[must_use]
+pub fn hanging() -> Vec<&'static str> {
+    let pulses = pulses();
+    let hanging = pulses.iter().filter(|pulse| hangs(pulse));
+    hanging.map(|pulse| pulse.name).collect()
+}
+
+fn hangs(pulse: &Arc<Pulse>) -> bool {
+    let mut looks = Looks::default();
+    let looked = std::slice::from_ref(pulse);
+    // A look may see a bit of CPU time in place of a second.
+    (0..2 * END_AFTER.as_secs()).any(|_| looks.look(looked).is_some())
 }
 
 fn end(stalled: Stalled) -> ! {
@@ -67,7 +83,7 @@ struct Looks(BTreeMap<usize, Look>);
 #[derive(Clone, Copy)]
 struct Look {
     beats: u64,
-    /// CPU time of the thread that polled the task.
+    /// CPU time of the thread that polled the task, or of the watched thread.
     cpu_ms: Option<u64>,
     stalled: Duration,
 }
@@ -137,11 +153,15 @@ mod tests {
     use std::pin::pin;
     use std::sync::Arc;
     use std::sync::atomic::Ordering;
+    use std::sync::mpsc::{Receiver, channel};
     use std::task::{Context, Waker};
+    use std::thread;
     use std::time::Duration;
 
-    use super::{END_AFTER, Looks, TICK, passed};
-    use crate::pulse::{Idle, Pulse, STALLED_AFTER, pulses, stalled, watch};
+    use super::{END_AFTER, Looks, TICK, hangs, passed};
+    use crate::pulse::{
+        Idle, Pulse, STALLED_AFTER, beat, idle, pulses, stalled, watch, watch_thread,
+    };
 
     fn pulse_of(name: &str) -> Option<Arc<Pulse>> {
         pulses().into_iter().find(|pulse| pulse.name == name)
@@ -202,6 +222,50 @@ mod tests {
         watched[1].is_bounded.store(true, Ordering::Relaxed);
         let mut looks = Looks::default();
         assert!((0..=ticks(END_AFTER)).all(|_| looks.look(stuck).is_none()));
+    }
+
+    #[test]
+    fn a_thread_may_wait_for_work_and_not_hang_at_it() {
+        const NAME: &str = "thread test";
+        let (orders, received) = channel::<Receiver<()>>();
+        let (sender, done) = channel();
+        let thread = thread::spawn(move || {
+            watch_thread(NAME, || {
+                while let Ok(steps) = idle(|| received.recv()) {
+                    // Each step hangs until it is allowed.
+                    while steps.recv().is_ok() {
+                        beat();
+                        assert!(sender.send(()).is_ok());
+                    }
+                }
+            });
+        });
+        let hangs = || pulse_of(NAME).is_some_and(|pulse| hangs(&pulse));
+        let waits = || {
+            let is_idle = |pulse: Arc<Pulse>| pulse.is_bounded.load(Ordering::Acquire);
+            while !pulse_of(NAME).is_some_and(is_idle) {
+                thread::yield_now();
+            }
+        };
+        for _ in 0..2 {
+            waits();
+            assert!(!hangs(), "it waits for work");
+            let (step, steps) = channel();
+            assert!(orders.send(steps).is_ok() && step.send(()).is_ok());
+            assert!(done.recv().is_ok());
+            let beats = || pulse_of(NAME).map(|pulse| pulse.beats.load(Ordering::Relaxed));
+            let before = beats();
+            assert!(hangs(), "the second step does not end");
+            assert!(step.send(()).is_ok() && done.recv().is_ok());
+            assert!(beats() > before, "it goes on");
+        }
+        waits();
+        drop(orders);
+        assert!(thread.join().is_ok());
+        // It is not watched after its end, but another test may just be looking at it.
+        while pulse_of(NAME).is_some() {
+            thread::yield_now();
+        }
     }
 
     #[test]

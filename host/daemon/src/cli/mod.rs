@@ -47,7 +47,7 @@ Exit codes:
      is not valid (policy validate), gave no usable answer (policy run, policy
      bench), or was not swapped in (simulate); some lines are no records (replay,
      why)
-  102  a loop of the daemon stood still (run)
+  102  a loop or a thread of the daemon stood still (run)
 
 Start here:
   flyball demo                       a day in twenty seconds, no cluster needed

@@ -9,6 +9,8 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use flyball_tasks::{idle, watch_thread};
+
 use crate::compile::child::Limits;
 use crate::compile::delivery::{self, Outcome};
 use crate::compile::job::{Job, JobId};
@@ -49,7 +51,7 @@ pub(super) fn start(
     let mut supervisor = Supervisor::new(options, sender, outcomes);
     std::thread::Builder::new()
         .name("flyball-compile".into())
-        .spawn(move || supervisor.run(&orders))
+        .spawn(move || watch_thread("supervisor of compilers", || supervisor.run(&orders)))
         .map(drop)
         .map_err(|error| EngineError::Setup(format!("cannot start the compile thread: {error}")))
 }
@@ -117,10 +119,10 @@ impl Supervisor {
 
     fn run(&mut self, orders: &Receiver<SupervisorMessage>) {
         loop {
-            let order = match self.children.iter().any(|child| !child.stopped) {
-                true => orders.recv_timeout(TICK),
-                false => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
+            let order = idle(|| match self.running() {
+                0 => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                _ => orders.recv_timeout(TICK),
+            });
             let mut order = match order {
                 Ok(order) => Some(order),
                 Err(RecvTimeoutError::Timeout) => None,

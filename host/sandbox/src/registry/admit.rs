@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use flyball_decision::context::Context;
 use flyball_decision::policy::{ConfigurationsInUse, Policy as _, PolicyOutcome, interface};
 use flyball_decision::time::Timestamp;
+use flyball_tasks::beat;
 
 use crate::digest::digest;
 use crate::error::LoadError;
@@ -94,6 +95,8 @@ fn admit(
 ) -> Result<(), LoadError> {
     let mut fitting = Vec::new();
     check_in_turns(in_use, |configuration| {
+        // Each check has a limit of its own.
+        beat();
         let mut steps = 0;
         match policy.check_text_counted(configuration, &mut steps) {
             Ok(()) if fitting.len() < MAX_TRIALS => {

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use flyball_tasks::{idle, watch_thread};
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
@@ -16,6 +17,9 @@ use crate::error::{EngineError, LoadError};
 use crate::registry::files;
 use crate::registry::last_good::LastGood;
 use crate::registry::reconcile::Shared;
+
+/// Name of the thread in reports of a stall.
+pub(super) const NAME: &str = "watch of the policies directory";
 
 /// Maximum delay of a read by further notifications, in debounce times.
 const MAX_DEBOUNCES: u32 = 10;
@@ -109,7 +113,7 @@ pub(super) fn start(
     };
     std::thread::Builder::new()
         .name("flyball-policies".into())
-        .spawn(move || watch.run())
+        .spawn(move || watch_thread(NAME, || watch.run()))
         .map_err(|error| {
             EngineError::Setup(format!("cannot start the policies thread: {error}"))
         })?;
@@ -142,7 +146,7 @@ impl Watch {
         loop {
             self.notify_settled();
             let left = next_rescan.saturating_duration_since(Instant::now());
-            match self.receiver.recv_timeout(left) {
+            match idle(|| self.receiver.recv_timeout(left)) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Message::Compiled {
                     name,
@@ -196,7 +200,7 @@ impl Watch {
         let mut until = Instant::now() + quiet(done);
         loop {
             let left = until.min(limit).saturating_duration_since(Instant::now());
-            match self.receiver.recv_timeout(left) {
+            match idle(|| self.receiver.recv_timeout(left)) {
                 Ok(Message::Changed) => {
                     done = self.notices.take_change();
                     until = Instant::now() + quiet(done);

@@ -4,9 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use crate::engine::{Engine, EngineOptions};
-use crate::registry::watch::Notices;
+use crate::registry::watch::{self, Notices};
 use crate::registry::{PolicyEvent, PolicyState, Registry, RegistryOptions};
 
 #[test]
@@ -43,4 +46,26 @@ fn a_file_that_is_removed_while_the_directory_is_read_is_not_refused() {
     let event = events.try_recv().unwrap();
     assert!(matches!(event, PolicyEvent::Failed { .. }), "{event}");
     assert_eq!(all_refused(), ["link"]);
+}
+
+#[test]
+fn a_read_of_the_directory_that_hangs_is_noticed() {
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let options = RegistryOptions {
+        directory: Some(directory.path().to_owned()),
+        ..RegistryOptions::default()
+    };
+    let registry = Registry::open(&engine, options, &[]).unwrap();
+    registry.rescan();
+    // The next read waits for it.
+    let loading = registry.shared.loading();
+    let settled = registry.begin_rescan().unwrap();
+    let is_noticed = || {
+        thread::sleep(Duration::from_millis(10));
+        flyball_tasks::hanging().contains(&watch::NAME)
+    };
+    assert!((0..6_000).any(|_| is_noticed()));
+    drop(loading);
+    settled.recv().unwrap();
 }
