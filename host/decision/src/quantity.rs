@@ -5,6 +5,7 @@ mod written;
 use std::fmt;
 
 pub use self::written::{Quantity, Suffixes};
+use crate::text::within;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A quantity in thousandths of its unit, rounded away from zero and capped at
@@ -12,12 +13,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Milli(pub i64);
 
+/// Maximum size of a text in an error.
+const SHOWN_BYTES: usize = 256;
+
 /// A text that is not a quantity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a quantity: write a number such as 500m, 0.5, 128Mi or 2e3")]
 pub struct InvalidQuantity {
-    /// The text.
+    /// The text, shortened.
     pub text: String,
+}
+
+impl InvalidQuantity {
+    fn of(text: &str) -> Self {
+        Self {
+            text: within(text, SHOWN_BYTES),
+        }
+    }
 }
 
 /// A parsed quantity: digits × 10^exponent or digits × 2^shift.
@@ -79,9 +91,7 @@ impl Milli {
     /// # Errors
     /// If `text` is not a quantity.
     pub fn parse(text: &str) -> Result<Self, InvalidQuantity> {
-        let parts = split(text).ok_or_else(|| InvalidQuantity {
-            text: text.to_owned(),
-        })?;
+        let parts = split(text).ok_or_else(|| InvalidQuantity::of(text))?;
         let magnitude = parts.magnitude(3);
         let magnitude = i64::try_from(magnitude).unwrap_or(i64::MAX);
         Ok(Self(if parts.negative {
@@ -106,9 +116,7 @@ impl Nano {
     /// # Errors
     /// If `text` is not a quantity.
     pub fn parse(text: &str) -> Result<Self, InvalidQuantity> {
-        let parts = split(text).ok_or_else(|| InvalidQuantity {
-            text: text.to_owned(),
-        })?;
+        let parts = split(text).ok_or_else(|| InvalidQuantity::of(text))?;
         let limit = i128::from(i64::MAX) * NANO;
         let magnitude = i128::try_from(parts.magnitude(9)).map_or(limit, |nano| nano.min(limit));
         Ok(Self(if parts.negative {
@@ -194,9 +202,7 @@ impl Parts {
 /// # Errors
 /// If `text` is not a quantity.
 pub fn approximate_f64(text: &str) -> Result<f64, InvalidQuantity> {
-    let invalid = || InvalidQuantity {
-        text: text.to_owned(),
-    };
+    let invalid = || InvalidQuantity::of(text);
     let parts = split(text).ok_or_else(invalid)?;
     let digits: f64 = parts.digits.parse().map_err(|_| invalid())?;
     // Exact: a power of two.

@@ -3,6 +3,7 @@
 //! are escaped here.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt::{Display, Write as _};
 
 /// Maximum size of a message: a condition, a log line, an error, a reason, a sentence.
@@ -32,6 +33,22 @@ pub fn message_of(text: &str) -> Cow<'_, str> {
     } else {
         Cow::Owned(message(text))
     }
+}
+
+/// Returns an error and its causes as a message. An error that repeats its cause in its own
+/// text is not followed by it.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let of_inner = inner.to_string();
+        if !text.contains(&of_inner) {
+            text = format!("{text}: {of_inner}");
+        }
+        cause = inner.source();
+    }
+    message(text)
 }
 
 /// Returns a text as a note of one line, of at most [`NOTE_BYTES`].
@@ -169,10 +186,13 @@ fn steers(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use proptest::prelude::*;
 
     use super::{
         CUT, counted, json, line, lines, list, message, message_of, note, readable, steers,
+        with_causes,
     };
 
     #[test]
@@ -221,6 +241,22 @@ mod tests {
         assert_eq!(list::<&str>([], 0, " ", 64), "");
     }
 
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Caused {
+        text: &'static str,
+        source: io::Error,
+    }
+
+    #[test]
+    fn an_error_is_followed_by_causes_that_it_does_not_repeat() {
+        for text in ["the file can't be read", "the file can't be read: no disk"] {
+            let source = io::Error::other("no disk");
+            let read = with_causes(&Caused { text, source });
+            assert_eq!(read, "the file can't be read: no disk");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_becomes_a_line_of_bounded_size(
@@ -228,6 +264,7 @@ mod tests {
         ) {
             for (read, most) in [
                 (message(&*text), super::MESSAGE_BYTES),
+                (with_causes(&io::Error::other(&*text)), super::MESSAGE_BYTES),
                 (note(&*text), super::NOTE_BYTES),
                 (list(&names, names.len(), ", ", super::NOTE_BYTES), super::NOTE_BYTES),
             ] {

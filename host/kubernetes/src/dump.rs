@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use flyball_decision::text::message;
 use flyball_decision::time::Timestamp;
 use flyball_nodes::state::{AnnotationKeys, ClusterState, OwnerKind};
 use hashbrown::{HashMap, HashSet};
@@ -160,7 +161,7 @@ impl Dump {
             }
             uses.look_at(&kind, &item);
             if let Err(problem) = dump.take(&kind, item, &mut seen) {
-                dump.problems.push(format!("items[{index}]: {problem}"));
+                dump.report(format!("items[{index}]: {problem}"));
             }
         })?;
         let used = USEFUL.iter().filter(|(_, is_used, _)| is_used(&uses));
@@ -168,8 +169,7 @@ impl Dump {
         let needed = NEEDED.iter().map(|(kind, therefore)| (kind, therefore));
         let needed = needed.chain(used);
         for (kind, therefore) in needed.filter(|(kind, _)| !kinds.contains(**kind)) {
-            dump.problems
-                .push(format!("the dump has no {kind}: {therefore}"));
+            dump.report(format!("the dump has no {kind}: {therefore}"));
         }
         for kind in OwnerKind::ALL {
             if !kinds.contains(kind.as_str()) {
@@ -272,15 +272,20 @@ impl Dump {
     fn report_absent_nodes(&mut self) {
         let absent: Vec<_> = self.state.absent_nodes().collect();
         let problems = absent.iter().map(|(node, pods)| {
-            format!(
+            message(format!(
                 "node {node} is not in the dump: {pods} bound to it take part in nothing",
                 pods = match pods {
                     1 => "the pod".to_owned(),
                     count => format!("the {count} pods"),
                 }
-            )
+            ))
         });
         self.problems.extend(problems);
+    }
+
+    /// Adds a problem. It is shortened: names and values in it come from the dump.
+    fn report(&mut self, problem: String) {
+        self.problems.push(message(problem));
     }
 }
 

@@ -105,12 +105,19 @@ pub(crate) async fn send<T: DeserializeOwned>(
 ) -> Result<T, RequestError> {
     let request = request.map_err(|error| RequestError::Other(error.to_string()))?;
     let text = answer(body(client, request)).await??;
-    // The error may quote the answer.
+    deserialize(&text)
+}
+
+/// Deserializes an answer.
+///
+/// # Errors
+/// If it can't be deserialized. The message is shortened: it may quote the answer.
+pub fn deserialize<T: DeserializeOwned>(answer: &[u8]) -> Result<T, RequestError> {
     let unreadable = |error| {
         let problem = format!("the answer can't be read: {error}");
         RequestError::Other(text::message(problem))
     };
-    serde_json::from_slice(&text).map_err(unreadable)
+    serde_json::from_slice(answer).map_err(unreadable)
 }
 
 /// Sends a request and reads the body of its answer, if it is not too large. Unlike kube's
@@ -179,7 +186,7 @@ pub(crate) async fn answer_or_status<T>(
     match timeout(TIMEOUT, CatchPanic::new(request)).await {
         Ok(Ok(Ok(answer))) => Ok(answer),
         Ok(Ok(Err(kube::Error::Api(status)))) => Err(Unanswered::Refused(status)),
-        Ok(Ok(Err(error))) => Err(Unanswered::Failed(error_message(&error))),
+        Ok(Ok(Err(error))) => Err(Unanswered::Failed(text::with_causes(&error))),
         Ok(Err(panic)) => Err(Unanswered::Failed(format!(
             "flyball panicked on the answer: {panic}"
         ))),
@@ -225,20 +232,6 @@ pub(crate) async fn answer<T>(
             }
             Unanswered::Failed(message) => RequestError::Other(message),
         })
-}
-
-/// Returns the error with its causes.
-fn error_message(error: &kube::Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !message.contains(&inner_text) {
-            message = format!("{message}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text::message(message)
 }
 
 /// Returns what is behind an error of the client: the API server's message, or the first

@@ -7,7 +7,7 @@ use crate::spec::{LabelSelector, LabelSelectorRequirement};
 /// Maximum size of a selector. It becomes part of the URLs of requests for metrics.
 const MAX_BYTES: usize = 8 << 10;
 
-/// Maximum size of a selector in an error.
+/// Maximum size of a selector in an error, and of what is wrong with it.
 const SHOWN_BYTES: usize = 256;
 
 /// A parsed label selector: labels match it if they meet all its requirements.
@@ -23,6 +23,15 @@ pub struct Selector {
 pub struct InvalidSelector {
     text: String,
     problem: String,
+}
+
+impl InvalidSelector {
+    fn new(text: &str, problem: &str) -> Self {
+        Self {
+            text: text::within(text, SHOWN_BYTES),
+            problem: text::within(problem, SHOWN_BYTES),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,21 +58,15 @@ impl Selector {
     /// If `text` is not a selector; the message says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, InvalidSelector> {
         if text.len() > MAX_BYTES {
-            return Err(InvalidSelector {
-                text: text::within(text, SHOWN_BYTES),
-                problem: format!(
-                    "it has {} bytes, at most {MAX_BYTES} are allowed",
-                    text.len()
-                ),
-            });
+            let bytes = text.len();
+            let problem = format!("it has {bytes} bytes, at most {MAX_BYTES} are allowed");
+            return Err(InvalidSelector::new(text, &problem));
         }
-        let requirements = split_requirements(text).map(parse_requirement).collect();
+        let requirements: Result<Vec<_>, String> =
+            split_requirements(text).map(parse_requirement).collect();
         match requirements {
             Ok(requirements) => Ok(Self::of(requirements)),
-            Err(problem) => Err(InvalidSelector {
-                text: text::within(text, SHOWN_BYTES),
-                problem,
-            }),
+            Err(problem) => Err(InvalidSelector::new(text, &problem)),
         }
     }
 
@@ -258,8 +261,8 @@ impl LabelSelector {
         // A label that Kubernetes would refuse can parse as another selector.
         let parsed = Selector::parse(&text)?;
         if parsed.requirements.len() != texts.len() {
-            let problem = "a key or value of it is no label".to_owned();
-            return Err(InvalidSelector { text, problem });
+            let problem = "a key or value of it is no label";
+            return Err(InvalidSelector::new(&text, problem));
         }
         Ok(text)
     }
@@ -287,10 +290,7 @@ impl LabelSelectorRequirement {
     }
 
     fn invalid(&self, problem: &str) -> InvalidSelector {
-        InvalidSelector {
-            text: self.key.clone(),
-            problem: format!("{:?} {problem}", self.operator),
-        }
+        InvalidSelector::new(&self.key, &format!("{:?} {problem}", self.operator))
     }
 }
 

@@ -278,7 +278,8 @@ impl LoadError {
 
     /// Shortens an error. A component chooses names and messages that are in it, and it is
     /// kept, and repeated for each object that names the policy.
-    pub(crate) fn bounded(self) -> Self {
+    #[must_use]
+    pub fn bounded(self) -> Self {
         match self {
             Self::RolledBack(reason) => Self::RolledBack(within(reason, REASON_BYTES)),
             Self::RefusedBefore(reason) => Self::RefusedBefore(within(reason, REASON_BYTES)),

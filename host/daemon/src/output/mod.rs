@@ -11,11 +11,13 @@ mod table;
 pub use out::Out;
 pub use table::{Cell, Table};
 
+use std::error::Error;
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
+use flyball_build::BuildError;
 use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 use flyball_report::document::{Printer, Tone};
@@ -114,19 +116,19 @@ pub fn json_line(value: &Value) -> String {
     text::json(&value.to_string())
 }
 
-/// Prints an error and its causes as one sentence. Further lines, such as those of a
-/// compiler, are indented: none of them can pass for a message of ours.
+/// Prints an error and its causes as one sentence of bounded size: a file may have any text
+/// that the error quotes.
 pub fn print_error(error: &anyhow::Error) {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        // Some errors repeat their source in their own text.
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    let text = text::lines(&text).replace('\n', "\n  ");
+    let is_of_cargo = |cause: &(dyn Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(BuildError::Cargo { .. }))
+    };
+    let text = if error.chain().any(is_of_cargo) {
+        // What cargo says about the author's own source has many lines. They are indented: none
+        // of them can pass for a message of ours.
+        text::lines(&format!("{error:#}")).replace('\n', "\n  ")
+    } else {
+        text::with_causes(&**error)
+    };
     let mut err = anstream::stderr().lock();
     // There is nowhere to report a failure of standard error.
     let _ = writeln!(err, "{BAD}error:{BAD:#} {text}");

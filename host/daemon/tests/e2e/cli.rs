@@ -148,6 +148,12 @@ fn a_scenario_at_fault_is_named_with_its_line_and_field() {
     workshop
         .run(&["simulate", "type.yaml"])
         .expect(1, &["type.yaml", "duration", "soon"]);
+    let text = format!("duration: {}\nworkloads: []\n", "soon".repeat(5_000));
+    workshop.write("long.yaml", text);
+    let ran = workshop.run(&["simulate", "long.yaml"]);
+    ran.expect(1, &["long.yaml", "duration", "soonsoon", "…"]);
+    let bytes = ran.stderr.len();
+    assert!(bytes <= "error: \n".len() + (2 << 10), "{bytes} bytes");
     workshop
         .run(&["run", "--cluster", "sim:typo.yaml", "--http", "127.0.0.1:0"])
         .expect(1, &["replcas"]);

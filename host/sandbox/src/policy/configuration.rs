@@ -128,12 +128,7 @@ impl CompiledPolicy {
                 }
                 let mut steps = 0;
                 let problem = self.check_text_counted(configuration, &mut steps).err();
-                let problem = problem.map(|error| {
-                    refused(Refusal {
-                        code: "InvalidConfiguration".into(),
-                        message: error.to_string(),
-                    })
-                });
+                let problem = problem.map(|error| error.failure());
                 let mut checked = self.remembered();
                 if let Some(namespace) = namespace {
                     checked.took(namespace, steps);
@@ -146,6 +141,17 @@ impl CompiledPolicy {
             None => Ok(CheckedContext(context)),
             Some(problem) => Err(problem),
         }
+    }
+}
+
+impl ConfigurationError {
+    /// Returns the failure of decisions with the configuration, shortened: it is recorded.
+    #[must_use]
+    pub fn failure(&self) -> PolicyFailure {
+        refused(Refusal {
+            code: "InvalidConfiguration".into(),
+            message: self.to_string(),
+        })
     }
 }
 
