@@ -10,12 +10,12 @@ use flyball_replicas::spec::Mode;
 
 /// The last selector of each autoscaler's target.
 #[derive(Default)]
-pub(crate) struct Selectors {
+pub struct Selectors {
     by_key: BTreeMap<ObjectKey, Entry>,
     /// Autoscalers that write their target, by namespace and selector.
     groups: BTreeMap<GroupKey, Group>,
     /// Groups by namespace and a label that their selector requires. Those whose selector
-    /// requires none have the empty label.
+    /// requires none, or one of more than [`MAX_LABELS`], have the empty label.
     by_label: HashMap<(Arc<str>, String, String), BTreeSet<GroupKey>>,
 }
 
@@ -37,7 +37,7 @@ struct Group {
 
 /// Autoscalers that select the same pods.
 #[derive(Default)]
-pub(crate) struct Others<'a> {
+pub struct Others<'a> {
     /// The first of them, at most [`MAX_FIRST`], ordered.
     pub(crate) first: BTreeSet<&'a ObjectKey>,
     /// The number of those with the first [`MAX_GROUPS`] selectors that were found.
@@ -51,14 +51,19 @@ const MAX_FIRST: usize = 16;
 /// Number of selectors that match an autoscaler's pods after which no more are searched for.
 const MAX_GROUPS: usize = MAX_FIRST + 1;
 
+/// Number of labels by which a group is found at most. An entry for a label takes a hundred
+/// times the memory of its value in the selector.
+const MAX_LABELS: usize = 16;
+
 /// More comparisons than were allowed would have been needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooManyComparisons;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("labels would have to be compared with selectors too many times")]
+pub struct TooManyComparisons;
 
 /// Which groups match the label sets of pods: found once for all autoscalers of a sync, since
 /// every autoscaler may select every pod.
 #[derive(Default)]
-pub(crate) struct MatchedGroups<'a> {
+pub struct MatchedGroups<'a> {
     /// By namespace, and by the address of a label set, which is kept so that no other one
     /// gets that address.
     by_labels: HashMap<(Arc<str>, usize), OfLabels<'a>>,
@@ -98,7 +103,7 @@ impl Selectors {
     ///
     /// # Errors
     /// If the text is not a selector. The autoscaler then has none.
-    pub(crate) fn set(
+    pub fn set(
         &mut self,
         key: &ObjectKey,
         text: &Arc<str>,
@@ -145,7 +150,7 @@ impl Selectors {
     ///
     /// # Errors
     /// If there are not enough of them.
-    pub(crate) fn others<'a>(
+    pub fn others<'a>(
         &'a self,
         key: &ObjectKey,
         pods: &[Arc<Labels>],
@@ -243,9 +248,10 @@ impl Selectors {
     }
 }
 
-/// Returns labels of which each matching pod has one.
+/// Returns labels of which each matching pod has one. The empty label stands for any.
 fn labels(namespace: &Arc<str>, selector: &Selector) -> Vec<(Arc<str>, String, String)> {
-    match selector.one_of() {
+    let one_of = selector.one_of();
+    match one_of.filter(|(_, values)| values.len() <= MAX_LABELS) {
         Some((label, values)) => values
             .iter()
             .map(|value| (namespace.clone(), label.to_owned(), value.clone()))
@@ -351,6 +357,24 @@ mod tests {
         let mut comparisons = usize::MAX;
         let others = selectors.others(key, pods, matched, &mut comparisons);
         others.unwrap_or_default()
+    }
+
+    #[test]
+    fn a_selector_of_many_values_has_no_entry_for_each() -> Result<(), InvalidSelector> {
+        let mut selectors = Selectors::default();
+        let values: Vec<String> = (0..1000).map(|number| format!("web-{number}")).collect();
+        let text = format!("app in ({}),tier in (a,b)", values.join(",")).into();
+        selectors.set(&key("few"), &text, Mode::Active, false)?;
+        let text = format!("app in ({})", values.join(",")).into();
+        selectors.set(&key("many"), &text, Mode::Active, false)?;
+        assert_eq!(selectors.by_label.len(), 3, "two tiers, and any label");
+        let labels = [("app", "web-7"), ("tier", "b")];
+        let labels = labels.map(|(key, value)| (key.into(), value.into()));
+        let pods = [Arc::new(labels.into_iter().collect::<Labels>())];
+        let mut matched = MatchedGroups::default();
+        let others = all_others(&selectors, &key("web"), &pods, &mut matched);
+        assert_eq!(others.count, 2);
+        Ok(())
     }
 
     /// None of many selectors matches a pod, and each is compared to its last requirement.

@@ -96,16 +96,16 @@ impl Selector {
             .all(|requirement| requirement.meets(value_of(&requirement.key)))
     }
 
-    /// Returns key and values of the first requirement that names values: matching labels
+    /// Returns key and values of the requirement that names the fewest values: matching labels
     /// have one of these pairs. `None` if the selector names no values.
     #[must_use]
     pub fn one_of(&self) -> Option<(&str, &[String])> {
-        self.requirements
-            .iter()
-            .find_map(|requirement| match &requirement.test {
-                Test::In(values) => Some((requirement.key.as_str(), values.as_slice())),
-                _ => None,
-            })
+        let all = self.requirements.iter();
+        let named = all.filter_map(|requirement| match &requirement.test {
+            Test::In(values) => Some((requirement.key.as_str(), values.as_slice())),
+            _ => None,
+        });
+        named.min_by_key(|(_, values)| values.len())
     }
 }
 
