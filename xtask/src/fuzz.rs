@@ -30,8 +30,8 @@ const TICKS: u64 = 100;
 /// scenarios, schemas, selectors. Each reads inputs by the functions that the daemon and
 /// the commands use. It fails if one panics, takes five minutes, takes more than 64 MiB and 256
 /// times its own size of memory, or ends in a message beyond the limits on messages. The
-/// inputs of crowds are clusters whose objects select each other; these may take 64 times
-/// their size.
+/// inputs of crowds are clusters, or autoscalers with pods, whose objects select each other;
+/// these may take 64 times their size.
 ///
 /// One target runs on each processor. What a run finds is in target/fuzz/TARGET: inputs
 /// that reach something new in `corpus`, where the next run begins, and those that fail in

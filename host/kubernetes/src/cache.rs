@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 
-pub(crate) use self::autoscalers::Autoscalers;
+pub use self::autoscalers::Autoscalers;
 pub(crate) use self::hpas::{HpaObject, Hpas, TargetKey};
-pub(crate) use self::pods::Pods;
+pub use self::pods::Pods;
 use crate::kinds::Kinds;
 use crate::resource::ReplicaAutoscaler;
 use crate::watch::{KnownIds, Slim, Watches};

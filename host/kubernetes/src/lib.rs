@@ -6,6 +6,9 @@
 //! half has [`ClusterWatch`] and [`KubernetesNodesWriter`] instead. [`crd_yaml`]
 //! returns the custom resource definition of `ReplicaAutoscaler`.
 //!
+//! What the replica half keeps ([`Autoscalers`], [`Pods`], [`Selectors`]) is public so that
+//! fuzzing can read it from a text, without an API server.
+//!
 //! This crate makes no decisions and fetches no metrics, which come from a
 //! [`flyball_replicas::ports::MetricsSource`].
 
@@ -34,7 +37,7 @@ mod status;
 mod watch;
 mod writer;
 
-pub use self::cache::Caches;
+pub use self::cache::{Autoscalers, Caches, Pods};
 pub use self::client::{ConnectError, ConnectOptions, connect, connect_without_retries};
 pub use self::cluster::{ClusterWatch, ClusterWatchOptions};
 pub use self::crd::crd_yaml;
@@ -48,6 +51,7 @@ pub use self::pod_watch::watch_for_both;
 pub use self::presence::{Presence, PresenceFinding};
 pub use self::reader::KubernetesReader;
 pub use self::resource::ReplicaAutoscaler;
+pub use self::selectors::{MatchedGroups, Others, Selectors, TooManyComparisons};
 pub use self::status::StatusObject;
 pub use self::writer::KubernetesWriter;
 /// A connection to an API server.

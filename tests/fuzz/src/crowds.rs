@@ -1,16 +1,20 @@
-//! Clusters in which many objects select many others: any number, length and overlap of
-//! names, labels, selectors, budgets and terms.
+//! Crowds in which many objects select many others: any number, length and overlap of names,
+//! labels, selectors, configurations, budgets and terms.
 
 use serde_json::{Map, Value, json};
 
 use crate::mutate::Random;
+use crate::readers::{self, Read};
 
-/// Maximum number of bytes of a cluster, but for its last pod.
+/// Maximum number of bytes of a crowd, but for its last objects.
 const MAX_BYTES: usize = 1 << 20;
+
+/// First byte of an input that makes autoscalers and pods instead of a cluster.
+const AUTOSCALERS: u8 = b'a';
 
 const TOPOLOGY_KEYS: [&str; 3] = ["kubernetes.io/hostname", "zone", "rack"];
 
-/// What the names of one cluster have in common.
+/// What the names of one crowd have in common.
 struct Names {
     /// Number of different keys, of values of a key, and of namespaces.
     keys: usize,
@@ -21,6 +25,16 @@ struct Names {
 }
 
 impl Names {
+    fn of(random: &mut Random) -> Self {
+        let most_values = [2, 20, 2_000][random.below(3)];
+        Self {
+            keys: 1 + random.below(12),
+            values: 1 + random.below(most_values),
+            namespaces: 1 + random.below(3),
+            length: 1 + random.below(63),
+        }
+    }
+
     fn key(&self, random: &mut Random) -> String {
         format!("key-{}", random.below(self.keys))
     }
@@ -54,18 +68,104 @@ impl Names {
         let requirements: Vec<Value> = (0..count).map(|_| requirement(random)).collect();
         json!({ "matchLabels": {}, "matchExpressions": requirements })
     }
+
+    /// A selector in text form.
+    fn selector_text(&self, random: &mut Random) -> String {
+        let requirement = |random: &mut Random| {
+            let key = self.key(random);
+            let most = [1, 3, 400][random.below(3)];
+            let count = 1 + random.below(most);
+            let values: Vec<String> = (0..count).map(|_| self.value(random)).collect();
+            match random.below(4) {
+                0 => format!("{key} notin ({})", values.join(",")),
+                1 => format!("!{key}"),
+                _ => format!("{key} in ({})", values.join(",")),
+            }
+        };
+        let count = random.below(4);
+        let requirements: Vec<String> = (0..count).map(|_| requirement(random)).collect();
+        requirements.join(",")
+    }
+}
+
+/// Returns what is made of an input, and by what it is read.
+pub fn made(input: &[u8]) -> (Vec<u8>, Read) {
+    match input.split_first() {
+        Some((&AUTOSCALERS, rest)) => (autoscalers(rest), readers::crowd),
+        _ => (cluster(input), readers::dumps),
+    }
+}
+
+/// Inputs that make autoscalers of different numbers and sizes.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let seed = |seed: u8| {
+        let number = |at: u8| [seed.wrapping_mul(37).wrapping_add(11 * at), 0];
+        let numbers: Vec<_> = (0..8).flat_map(number).collect();
+        [&[AUTOSCALERS][..], &numbers[..]].concat()
+    };
+    (0..8).map(seed).collect()
+}
+
+/// Returns autoscalers, the selectors of their targets, and pods.
+fn autoscalers(input: &[u8]) -> Vec<u8> {
+    let random = &mut Random::of(input);
+    let names = Names::of(random);
+    let max_bytes = MAX_BYTES >> random.below(10);
+    // The largest configurations have more than 64 KiB, which is refused.
+    let most_bytes = [8, 200, 4_000, 70_000][random.below(4)];
+    // Pods that differ in their labels, or share them.
+    let reuse = random.below(3);
+    let mut pod_shape = shape(0, &names, random);
+    let (mut autoscalers, mut selectors, mut pods) = (Vec::new(), Vec::new(), Vec::new());
+    let mut bytes = 0;
+    while bytes < max_bytes {
+        let number = autoscalers.len();
+        let selector = json!(names.selector_text(random)).to_string();
+        let autoscaler = autoscaler(number, most_bytes, &names, random);
+        if random.below(1 + reuse * 10) == 0 {
+            pod_shape = shape(0, &names, random);
+        }
+        let pod = pod(number, &pod_shape, 1, &names, random).to_string();
+        bytes += autoscaler.len() + selector.len() + pod.len();
+        autoscalers.push(autoscaler);
+        selectors.push(selector);
+        pods.push(pod);
+    }
+    let [autoscalers, selectors, pods] =
+        [autoscalers, selectors, pods].map(|items| items.join(","));
+    let crowd = format!(
+        r#"{{"autoscalers":[{autoscalers}],"selectors":[{selectors}],"pods":[{pods}]}}"#
+    );
+    crowd.into_bytes()
+}
+
+fn autoscaler(number: usize, most_bytes: usize, names: &Names, random: &mut Random) -> String {
+    let name = format!("autoscaler-{number}");
+    let element = ["0", "[0]", "{\"a\":0}", "\"text\""][random.below(4)];
+    let count = random.below(most_bytes) / element.len();
+    let list = vec![element; count].join(",");
+    let config: Value = serde_json::from_str(&format!("{{\"list\":[{list}]}}")).unwrap();
+    let target = json!({ "type": "AverageValue", "averageValue": "1" });
+    let metric = json!({ "name": "queue", "selector": names.selector(random) });
+    let metric = json!({ "type": "External", "external": { "metric": metric, "target": target } });
+    json!({
+        "metadata": {
+            "name": name, "namespace": names.namespace(random), "uid": name, "generation": 1,
+        },
+        "spec": {
+            "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": name },
+            "maxReplicas": 9,
+            "metrics": vec![metric; random.below(4)],
+            "policies": [{ "name": "hpa", "config": config }],
+        },
+    })
+    .to_string()
 }
 
 /// Returns a list of nodes, pods and budgets as kubectl prints it.
-pub fn cluster(input: &[u8]) -> Vec<u8> {
+fn cluster(input: &[u8]) -> Vec<u8> {
     let random = &mut Random::of(input);
-    let most_values = [2, 20, 2_000][random.below(3)];
-    let names = Names {
-        keys: 1 + random.below(12),
-        values: 1 + random.below(most_values),
-        namespaces: 1 + random.below(3),
-        length: 1 + random.below(63),
-    };
+    let names = Names::of(random);
     let nodes = 1 + random.below(20);
     let mut items: Vec<Value> = (0..nodes).map(|number| node(number, random)).collect();
     for number in 0..random.below(20) {

@@ -22,36 +22,31 @@ pub use run::Run;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use self::readers::Read;
+
 /// One of the things that are read from outside.
 #[derive(Debug)]
 pub struct Target {
     /// Name of the target, and of the folder of its corpus.
     pub name: &'static str,
-    /// Reads what is made of an input. Returns an error as users see it.
-    read: fn(&[u8]) -> Result<(), String>,
-    seeds: fn() -> Vec<Vec<u8>>,
     kind: Kind,
+    seeds: fn() -> Vec<Vec<u8>>,
 }
 
 /// What the bytes of an input are.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// What is read.
-    Bytes,
-    /// The random numbers from which a cluster is made.
-    Cluster,
+    /// What is read, by this function.
+    Bytes(Read),
+    /// The random numbers from which a crowd is made.
+    Crowd,
 }
 
-const fn bytes(
-    name: &'static str,
-    read: fn(&[u8]) -> Result<(), String>,
-    seeds: fn() -> Vec<Vec<u8>>,
-) -> Target {
+const fn bytes(name: &'static str, read: Read, seeds: fn() -> Vec<Vec<u8>>) -> Target {
     Target {
         name,
-        read,
+        kind: Kind::Bytes(read),
         seeds,
-        kind: Kind::Bytes,
     }
 }
 
@@ -61,9 +56,8 @@ pub static TARGETS: [Target; 10] = [
     bytes("components", readers::components, seeds::components),
     Target {
         name: "crowds",
-        read: readers::dumps,
-        seeds: Vec::new,
-        kind: Kind::Cluster,
+        kind: Kind::Crowd,
+        seeds: crowds::seeds,
     },
     bytes("dumps", readers::dumps, Vec::new),
     bytes("metrics", readers::metrics, seeds::metrics),
@@ -94,22 +88,25 @@ impl Target {
 
     /// Whether an input is read as it is, so that mutations of text fit it.
     pub fn reads_bytes(&self) -> bool {
-        matches!(self.kind, Kind::Bytes)
+        matches!(self.kind, Kind::Bytes(_))
     }
 
-    /// Returns what is read for an input.
-    fn made<'a>(&self, input: &'a [u8]) -> Cow<'a, [u8]> {
+    /// Returns what is read for an input, and by what.
+    fn made<'a>(&self, input: &'a [u8]) -> (Cow<'a, [u8]>, Read) {
         match self.kind {
-            Kind::Bytes => Cow::Borrowed(input),
-            Kind::Cluster => Cow::Owned(crowds::cluster(input)),
+            Kind::Bytes(read) => (Cow::Borrowed(input), read),
+            Kind::Crowd => {
+                let (text, read) = crowds::made(input);
+                (Cow::Owned(text), read)
+            }
         }
     }
 
     /// Memory in bytes that reading a text of `size` bytes may take.
     fn max_memory(&self, size: usize) -> u64 {
         let for_each_byte = match self.kind {
-            Kind::Bytes => 256,
-            Kind::Cluster => 64,
+            Kind::Bytes(_) => 256,
+            Kind::Crowd => 64,
         };
         (64 << 20) + for_each_byte * u64::try_from(size).unwrap()
     }

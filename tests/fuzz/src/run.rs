@@ -38,7 +38,7 @@ impl Run {
     /// Reads an input.
     ///
     /// # Panics
-    /// If the reader panics, if its error is beyond the limits on messages, or if one of the
+    /// If the reader panics, if one of its messages is beyond their limits, or if one of the
     /// last inputs took too much memory.
     pub fn read(&mut self, input: &[u8]) {
         self.allowed = self.allowed.max(read(self.target, input));
@@ -73,13 +73,13 @@ impl Run {
     }
 }
 
-/// Reads an input and checks its message. Returns the memory in bytes that it may take.
+/// Reads an input and checks its messages. Returns the memory in bytes that it may take.
 fn read(target: &Target, input: &[u8]) -> u64 {
-    let made = target.made(input);
-    if let Err(message) = (target.read)(&made) {
+    let (made, read) = target.made(input);
+    for message in read(&made).err().into_iter().flatten() {
         let (name, bytes) = (target.name, message.len());
         assert!(bytes <= MESSAGE_BYTES, "{name}: a message of {bytes} bytes");
-        let steers = message.chars().any(|c| c.is_control() && c != '\n');
+        let steers = message.contains(char::is_control);
         assert!(!steers, "{name}: control characters in {message:?}");
     }
     target.max_memory(made.len())

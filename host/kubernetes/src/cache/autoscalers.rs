@@ -17,7 +17,7 @@ use crate::watch::{Change, Watched, namespaced_id};
 
 /// All autoscalers, by key.
 #[derive(Default)]
-pub(crate) struct Autoscalers {
+pub struct Autoscalers {
     by_key: BTreeMap<ObjectKey, Entry>,
     /// Whether an autoscaler was added, deleted or got another spec.
     pub(crate) changed: bool,
@@ -50,11 +50,14 @@ impl Autoscalers {
     }
 
     /// Returns why the spec of an autoscaler can't be read. `None` if it can.
-    pub(crate) fn problem(&self, key: &ObjectKey) -> Option<Arc<str>> {
+    #[must_use]
+    pub fn problem(&self, key: &ObjectKey) -> Option<Arc<str>> {
         self.by_key.get(key)?.problem.clone()
     }
 
-    pub(crate) fn all(&self) -> Vec<Arc<Autoscaler>> {
+    /// Returns all autoscalers, ordered by key.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Autoscaler>> {
         let all = self.by_key.values();
         all.map(|known| Arc::clone(&known.autoscaler)).collect()
     }
@@ -69,7 +72,8 @@ impl Autoscalers {
         }
     }
 
-    fn apply(&mut self, incoming: ReplicaAutoscaler) {
+    /// Applies an object as a list or a watch has it.
+    pub fn apply(&mut self, incoming: ReplicaAutoscaler) {
         let key = key(&incoming);
         let generation = incoming.metadata.generation.unwrap_or_default();
         let uid: Arc<str> = incoming.uid().unwrap_or_default().into();

@@ -21,7 +21,7 @@ use crate::watch::Slim;
 
 /// All pods, by namespace and labels.
 #[derive(Default)]
-pub(crate) struct Pods {
+pub struct Pods {
     namespaces: HashMap<Name, Namespace>,
     requests: HashSet<Arc<PodRequests>>,
     texts: HashSet<Name>,
@@ -82,7 +82,7 @@ impl Pods {
     /// Returns the pods with these label sets, which a selector matches, ordered by name.
     /// Returns the same `Arc` as before for the same text of the selector if they are
     /// unchanged.
-    pub(crate) fn select(
+    pub fn select(
         &mut self,
         namespace: &str,
         text: &str,
@@ -127,7 +127,8 @@ impl Pods {
     }
 
     /// Returns the distinct label sets of the pods that a selector matches.
-    pub(crate) fn label_sets(&self, namespace: &str, selector: &Selector) -> Vec<Arc<Labels>> {
+    #[must_use]
+    pub fn label_sets(&self, namespace: &str, selector: &Selector) -> Vec<Arc<Labels>> {
         let namespace = self.namespaces.get(namespace);
         namespace
             .map(|n| {
@@ -140,7 +141,8 @@ impl Pods {
             .unwrap_or_default()
     }
 
-    fn apply(&mut self, object: &PodObject) {
+    /// Applies a pod as a list or a watch has it.
+    pub fn apply(&mut self, object: &PodObject) {
         let metadata = &object.metadata;
         let labels = metadata.labels.iter();
         let labels = labels
