@@ -1,6 +1,6 @@
 //! Common parts of the tests and benchmarks of all crates: a real Kubernetes control
 //! plane ([`Cluster`]), a simulated AWS ([`Aws`]) and faults of its calls ([`Faults`]),
-//! waiting for a condition ([`wait_for`])
+//! waiting for a condition ([`wait_for`]), numbers of cases ([`cases`]),
 //! and reporting the figures of benchmarks ([`mod@bench`]).
 //!
 //! It depends on no crate of the host: tests reach the cluster with `kubectl` or with the
@@ -10,6 +10,7 @@
 mod aws;
 pub mod bench;
 pub mod binaries;
+mod cases;
 mod cluster;
 mod faults;
 mod folders;
@@ -18,6 +19,7 @@ pub mod vectors;
 mod wait;
 
 pub use aws::{Aws, GroupSize};
+pub use cases::cases;
 pub use cluster::{Cluster, ClusterOptions};
 pub use faults::{Call, Fate, Faults};
 pub use folders::empty_folder;

@@ -9,6 +9,7 @@ mod decisions;
 
 use flyball_decision::text;
 use flyball_replicas::spec::AutoscalerSpec;
+use flyball_test_support::cases;
 use kube::core::{ObjectList, WatchEvent};
 use kube::runtime::watcher::Event;
 use proptest::prelude::*;
@@ -121,7 +122,7 @@ fn read<K: Watched>(hostile: &Value, good: impl Fn(&str) -> Value) -> Vec<K> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(cases(300)))]
 
     #[test]
     fn whatever_is_in_one_autoscaler_all_others_are_read_and_decided(

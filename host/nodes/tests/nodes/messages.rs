@@ -9,6 +9,7 @@ use flyball_decision::text::{MESSAGE_BYTES, NOTE_BYTES};
 use flyball_nodes::cloud::{InstanceError, InstanceState};
 use flyball_nodes::scale_down::ScaleDownMode;
 use flyball_test_policies::{TestPolicy, scale_down};
+use flyball_test_support::cases;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -169,7 +170,7 @@ fn messages<'a>(document: &'a Value, limit: usize, found: &mut Vec<(&'a str, usi
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(cases(60)))]
 
     #[test]
     fn no_message_is_long_or_has_control_characters(

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use flyball_decision::replay::{Replay, replay};
 use flyball_replicas::record::DecisionRecord;
 use flyball_report::document::Documented as _;
+use flyball_test_support::cases;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -138,7 +139,7 @@ fn objects() -> impl Strategy<Value = Vec<u64>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(cases(64)))]
 
     /// Whatever the policies of one namespace take, the objects of another are decided in the
     /// same tick, and in the same way, as if they were alone.

@@ -8,6 +8,7 @@ use flyball_decision::text::{MESSAGE_BYTES, NOTE_BYTES};
 use flyball_replicas::pods::Pod;
 use flyball_replicas::ports::ObservationError;
 use flyball_replicas::record::{DecisionRecord, Outcome};
+use flyball_test_support::cases;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -103,7 +104,7 @@ fn messages(record: &DecisionRecord) -> Vec<(&str, usize)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(cases(300)))]
 
     #[test]
     fn no_message_is_long_or_has_control_characters(

@@ -11,6 +11,7 @@ use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::ports::{Autoscaler, Question, Reader as _};
 use flyball_replicas::spec::{AutoscalerSpec, SEGMENT_PATTERN, SegmentFault};
 use flyball_sources::{MetricsApis, TIMEOUT};
+use flyball_test_support::cases;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -101,7 +102,7 @@ fn no_request_has_a_segment_that_is_not_one_nor_another_namespace() {
     let metrics = MetricsApis::new(client.clone(), caches.kinds().clone(), TIMEOUT);
     let reader = KubernetesReader::new(client, caches, metrics);
     let read = Cell::new(0);
-    let mut runner = TestRunner::new(Config::with_cases(2000));
+    let mut runner = TestRunner::new(Config::with_cases(cases(2000)));
     let outcome = runner.run(&spec(), |spec| {
         let bounded = spec.check_bounds();
         let autoscaler = Arc::new(Autoscaler {
@@ -189,7 +190,7 @@ fn is_segment(segment: &str) -> bool {
 #[test]
 fn the_pattern_of_a_segment_allows_what_its_check_allows() {
     let pattern = regex_lite::Regex::new(&SEGMENT_PATTERN.replace('$', "\\z")).unwrap();
-    let mut runner = TestRunner::new(Config::with_cases(2000));
+    let mut runner = TestRunner::new(Config::with_cases(cases(2000)));
     let outcome = runner.run(&text(), |text| {
         let is_fine = SegmentFault::find(&text).is_none();
         prop_assert_eq!(pattern.is_match(&text), is_fine, "{:?}", text);

@@ -10,6 +10,7 @@ use flyball_decision::time::Timestamp;
 use flyball_sandbox::{
     DEFAULT_BUDGET, Engine, EngineOptions, PolicyEvent, Registry, RegistryOptions,
 };
+use flyball_test_support::cases;
 use proptest::prelude::*;
 
 use crate::guest::Guest;
@@ -134,7 +135,7 @@ fn what_happens_in_a_namespace_does_not_change_anothers_answers() {
     let objects = ["noisy", "calm"].map(|namespace| (0..8).map(move |object| (namespace, object)));
     let mut users: Vec<_> = objects.into_iter().flatten().collect();
     users.push(("quiet", 0));
-    proptest!(ProptestConfig::with_cases(48), |(steps in steps())| {
+    proptest!(ProptestConfig::with_cases(cases(48)), |(steps in steps())| {
         let mut beside = World::new(&engine, &bytes, &users);
         let mut alone = World::new(&engine, &bytes, &users);
         for step in &steps {
