@@ -3,7 +3,8 @@
 //!
 //! - A request that takes too long is given up.
 //! - A free place goes to the namespace that has used the places for the shortest time, in
-//!   this call and in those before.
+//!   this call and in those before it. After a call in which all requests were begun, nobody
+//!   owes anything: what was used while there was room for everybody kept nobody waiting.
 //! - Within a namespace, what was not begun in the call before comes first, and what came
 //!   too late comes last.
 
@@ -68,7 +69,7 @@ struct Past {
     /// Number of calls.
     calls: u64,
     /// Time for which a namespace used the places, less an equal part of what all used, in
-    /// microseconds.
+    /// microseconds. None of it counts after a call in which all requests were begun.
     used: BTreeMap<String, (i64, Instant)>,
     /// Requests without a result last time, by the hash of their key.
     undone: BTreeMap<u64, (Standing, Instant)>,
@@ -249,6 +250,11 @@ impl FairRequests {
             };
             past.undone.insert(hash, (standing, now));
         }
+        let is_left = |result: &Result<T, Undone>| matches!(result, Err(Undone::NotBegun(_)));
+        if !results.values().any(is_left) {
+            past.used.retain(|namespace, _| !turns.contains_key(&**namespace));
+            return;
+        }
         let longest = micros(self.limits.request);
         let all = turns.values().map(|turn| turn.used);
         let all = all.fold(0_i64, i64::saturating_add);
@@ -333,142 +339,4 @@ fn micros(time: Duration) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-    use std::collections::BTreeMap;
-    use std::time::Duration;
-
-    use super::{FairRequests, RequestLimits, Undone};
-
-    const LIMITS: RequestLimits = RequestLimits {
-        concurrency: 6,
-        per_namespace: 4,
-        request: Duration::from_millis(400),
-        begin: Duration::from_millis(400),
-        weight: 100,
-    };
-
-    #[tokio::test]
-    async fn no_namespace_takes_more_than_its_share_of_the_places() {
-        let requests = FairRequests::new(LIMITS);
-        let namespaces = ["a", "b", "c"];
-        let wanted = namespaces.iter().flat_map(|namespace| {
-            let keys = 0..if *namespace == "a" { 40 } else { 5 };
-            keys.map(move |number| (*namespace, (*namespace, number)))
-        });
-        let running = RefCell::new(BTreeMap::<&str, usize>::new());
-        let most = RefCell::new(BTreeMap::<&str, usize>::new());
-        let send = |(namespace, _): (&'static str, i32)| {
-            let (running, most) = (&running, &most);
-            async move {
-                *running.borrow_mut().entry(namespace).or_default() += 1;
-                for (name, now) in [
-                    (namespace, running.borrow()[namespace]),
-                    ("all", running.borrow().values().sum()),
-                ] {
-                    let mut most = most.borrow_mut();
-                    let most = most.entry(name).or_default();
-                    *most = now.max(*most);
-                }
-                tokio::task::yield_now().await;
-                *running.borrow_mut().entry(namespace).or_default() -= 1;
-            }
-        };
-        let results = requests.send(wanted, send, |()| 0).await;
-        assert_eq!(results.len(), 50);
-        assert!(results.values().all(Result::is_ok), "{results:?}");
-        let most = most.into_inner();
-        assert_eq!((most["all"], most["a"]), (6, 4));
-        assert!(most["b"] <= 4 && most["c"] <= 4, "{most:?}");
-    }
-
-    #[tokio::test]
-    async fn what_was_not_begun_comes_first_and_what_came_too_late_last() {
-        let limits = RequestLimits {
-            concurrency: 1,
-            ..LIMITS
-        };
-        let requests = FairRequests::new(limits);
-        let begun = RefCell::new(Vec::new());
-        let call = async |hangs: u32| {
-            let send = |key: u32| {
-                begun.borrow_mut().push(key);
-                async move {
-                    if key == hangs {
-                        std::future::pending::<()>().await;
-                    }
-                }
-            };
-            let results = requests.send((0..4).map(|key| ("a", key)), send, |()| 0);
-            let results = results.await;
-            (results, begun.take())
-        };
-        let (results, begun) = call(1).await;
-        assert_eq!(begun, [0, 1]);
-        assert_eq!(results[&0], Ok(()));
-        assert_eq!(results[&1], Err(Undone::Late(limits.request)));
-        assert_eq!(results[&2], Err(Undone::NotBegun(limits.begin)));
-        assert_eq!(call(1).await.1, [2, 3, 0, 1]);
-        // It hangs no more.
-        assert_eq!(call(9).await.1, [0, 2, 3, 1]);
-        assert_eq!(call(9).await.1, [0, 1, 2, 3]);
-    }
-
-    #[tokio::test]
-    async fn large_results_leave_the_rest_of_their_namespace_to_the_next_call() {
-        let limits = RequestLimits {
-            concurrency: 2,
-            per_namespace: 1,
-            ..LIMITS
-        };
-        let requests = FairRequests::new(limits);
-        let wanted = || [("a", 0), ("a", 1), ("a", 2), ("b", 3), ("b", 4)];
-        let send = |key: u32| async move { key };
-        let weight = |key: &u32| if *key < 3 { 60 } else { 1 };
-        let results = requests.send(wanted(), send, weight).await;
-        let undone = Err(Undone::NoRoom);
-        assert_eq!(results[&2], undone);
-        assert_eq!(results.values().filter(|result| result.is_ok()).count(), 4);
-        let results = requests.send(wanted(), send, weight).await;
-        assert_eq!((results[&2], results[&1]), (Ok(2), undone));
-
-        // One that came too late does not wait for ever behind those that are large.
-        let slow = |key: u32| async move {
-            if key == 1 {
-                std::future::pending::<()>().await;
-            }
-            key
-        };
-        let results = requests.send(wanted(), slow, weight).await;
-        assert_eq!(results[&1], Err(Undone::Late(limits.request)));
-        let results = requests.send(wanted(), send, weight).await;
-        assert_eq!(results[&1], undone);
-        let results = requests.send(wanted(), send, weight).await;
-        assert_eq!(results[&1], Ok(1));
-    }
-
-    #[tokio::test]
-    async fn a_place_goes_to_the_namespace_that_has_used_them_least() {
-        // No second request follows one that hangs.
-        let limits = RequestLimits {
-            begin: LIMITS.request / 2,
-            concurrency: 4,
-            ..LIMITS
-        };
-        let requests = FairRequests::new(limits);
-        // Six namespaces hang; the last one in order does not.
-        let namespaces = ["a", "b", "c", "d", "e", "f", "z"];
-        let wanted = || namespaces.map(|name| (name, name));
-        let send = |name: &'static str| async move {
-            if name != "z" {
-                std::future::pending::<()>().await;
-            }
-        };
-        let first = requests.send(wanted(), send, |()| 0).await;
-        assert!(first["z"].is_err(), "{first:?}");
-        for call in 0..4 {
-            let results = requests.send(wanted(), send, |()| 0).await;
-            assert!(results["z"].is_ok(), "call {call}: {results:?}");
-        }
-    }
-}
+mod tests;
