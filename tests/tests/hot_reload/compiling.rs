@@ -23,7 +23,7 @@ fn start(home: &Home, options: CompilerOptions) -> Registry {
 
 /// Returns the process ids of compilers of files whose path has this prefix: each has its
 /// file as standard input.
-fn children(path: &Path) -> BTreeSet<String> {
+pub(super) fn children(path: &Path) -> BTreeSet<String> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let processes = processes.filter_map(|process| {
         let input = fs::read_link(process.path().join("fd/0")).ok()?;
@@ -87,7 +87,7 @@ fn a_child_that_is_killed_is_the_end_of_its_file_alone() {
 
 /// Returns the CPU time of a process so far, in hundredths of a second, and whether it is
 /// stopped.
-fn progress(process: &str) -> Option<(u64, bool)> {
+pub(super) fn progress(process: &str) -> Option<(u64, bool)> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
     let fields: Vec<_> = fields.split_ascii_whitespace().collect();
