@@ -1,12 +1,15 @@
-//! The end of a daemon that has lost its lease: it writes nothing more, and all its records
-//! are on disk.
+//! The end of a daemon that has lost its lease, at whatever moment: it comes within 20 s,
+//! nothing more is written, and all its records are on disk.
 
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::process::Command;
+use std::thread::sleep;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::proxy::Proxy;
@@ -15,8 +18,14 @@ use crate::test_cluster::{TestCluster, queue};
 
 const SCALE: &str = "PATCH /apis/apps/v1/namespaces/default/deployments/web/scale";
 
-/// Maximum time between the loss of the lease and the end, and some time for a busy machine.
-const END_TIMEOUT: Duration = Duration::from_secs(20 + 20);
+/// Path of the lease that daemons elect a leader by.
+pub const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/flyball";
+
+/// Time from the last renewal of a lease to its loss, in milliseconds.
+const RENEW_DEADLINE_MS: i64 = 10_000;
+
+/// Maximum time between the loss of the lease and the end, in milliseconds.
+const END_MS: i64 = 20_000;
 
 /// A cluster with a workload, and a proxy for one of its daemons.
 struct Stage {
@@ -48,6 +57,25 @@ impl Stage {
         daemon
     }
 
+    /// Returns when the leader lost its lease, or will if it can't renew it, in milliseconds.
+    fn loss(&self) -> i64 {
+        let lease = self.proxy.get(LEASE).unwrap();
+        let renewed = lease["spec"]["renewTime"].as_str().unwrap();
+        renewed.parse::<Timestamp>().unwrap().as_millisecond() + RENEW_DEADLINE_MS
+    }
+
+    /// Returns the records on disk, which must have those that the daemon had before.
+    fn records_with(&self, before: &[Value]) -> Vec<Value> {
+        let records = self.records();
+        let sequences: Vec<_> = records.iter().map(|record| &record["sequence"]).collect();
+        assert!(!before.is_empty());
+        for record in before {
+            let sequence = &record["sequence"];
+            assert!(sequences.contains(&sequence), "{sequence}: {sequences:?}");
+        }
+        records
+    }
+
     fn records(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.test_cluster.workshop.path("first.jsonl")).unwrap();
         assert!(text.ends_with('\n'), "{text}");
@@ -69,9 +97,24 @@ fn half_sent(daemon: &Daemon) -> TcpStream {
     stream
 }
 
+/// Sleeps for a random time.
+fn sleep_at_most(most_ms: u64) {
+    let time_ms = RandomState::new().hash_one(()) % most_ms;
+    println!("the moment: after {time_ms} ms");
+    sleep(Duration::from_millis(time_ms));
+}
+
+fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// Waits for the end, which must come in time after the loss of the lease.
 #[track_caller]
-fn wait_for_loss(daemon: &mut Daemon) {
-    wait_for("the daemon to end", END_TIMEOUT, || !daemon.runs());
+fn wait_for_end(daemon: &mut Daemon, loss: i64) {
+    wait_for("the daemon to end", WAIT_TIMEOUT, || !daemon.runs());
+    let after_ms = now_ms() - loss;
+    println!("it ended {after_ms} ms after the loss");
+    assert!(after_ms <= END_MS, "{after_ms} ms after the loss");
     assert_eq!(daemon.wait_for_end(), Some(1));
 }
 
@@ -85,15 +128,21 @@ fn what_was_being_written_when_the_lease_was_lost_is_recorded() {
     let _half_sent = half_sent(&daemon);
 
     // The status is answered: the first decision may still be writing it, and the second one
-    // would wait for it.
+    // would wait for it. The lease is lost 8 to 10 s after this, during the write or the next.
+    let before = daemon.records("default/web");
     stage.proxy.hold_all(&["/leases", SCALE]);
+    sleep_at_most(4_000);
     metrics.set_external("queue", &[json!("40")]);
     wait_for("the write", WAIT_TIMEOUT, || stage.proxy.saw(SCALE));
-    wait_for_loss(&mut daemon);
-    let records = stage.records();
+    let loss = stage.loss();
+    wait_for_end(&mut daemon, loss);
+    assert_eq!(stage.loss(), loss, "it was not renewed");
+    let records = stage.records_with(&before);
     let outcome = &records.last().unwrap()["outcome"];
     let failure = outcome["failed"].as_str().unwrap_or_default();
-    assert!(failure.contains("not written"), "{outcome}");
+    // Or, if the first write ended before the loss, the next one did not begin.
+    let texts = ["not written", "not the leader"];
+    assert!(texts.iter().any(|text| failure.contains(text)), "{outcome}");
     assert_eq!(stage.test_cluster.replicas("web"), "2");
 }
 
@@ -124,6 +173,9 @@ fn a_leader_that_was_stopped_writes_nothing_when_it_goes_on() {
     wait_for("the metric to be read", WAIT_TIMEOUT, || {
         stage.proxy.saw(read)
     });
+    let before = first.records("default/web");
+    // Also when a request has been given up, and others follow.
+    sleep_at_most(5_000);
     signal(&first, "-STOP");
     metrics.set_external("queue", &[json!("40")]);
     stage.test_cluster.wait_for_replicas("web", 4);
@@ -131,7 +183,8 @@ fn a_leader_that_was_stopped_writes_nothing_when_it_goes_on() {
 
     stage.proxy.hold("nothing");
     signal(&first, "-CONT");
-    wait_for_loss(&mut first);
+    // It can't notice the loss before.
+    wait_for_end(&mut first, now_ms());
     for method in ["PATCH ", "POST ", "PUT "] {
         let requests = stage.proxy.requests(method);
         let writes: Vec<_> = requests
@@ -140,7 +193,7 @@ fn a_leader_that_was_stopped_writes_nothing_when_it_goes_on() {
             .collect();
         assert!(writes.is_empty(), "{writes:?}");
     }
-    assert!(!stage.records().is_empty());
+    stage.records_with(&before);
     assert_eq!(stage.test_cluster.replicas("web"), "4");
 }
 

@@ -9,6 +9,7 @@ use flyball_test_support::Faults;
 use serde_json::Value;
 
 use crate::journal::Journal;
+use crate::lost_lease::LEASE;
 use crate::nodes_world::World;
 use crate::proxy::Proxy;
 use crate::support::{Daemon, wait_for};
@@ -16,7 +17,6 @@ use crate::support::{Daemon, wait_for};
 /// Maximum time of one step of a cell.
 const LIMIT: Duration = Duration::from_secs(180);
 
-const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/flyball";
 const STATUS: &str = "/api/v1/namespaces/kube-system/configmaps/cluster-autoscaler-status";
 
 pub struct Stage {
