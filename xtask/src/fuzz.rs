@@ -1,6 +1,7 @@
 //! `cargo xtask fuzz`: runs the fuzz targets under libFuzzer.
 
 pub mod campaign;
+mod properties;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -37,19 +38,29 @@ const TICKS: u64 = 100;
 /// that reach something new in `corpus`, where the next run begins, and those that fail in
 /// `faults`. Copy the input of a fault to tests/fuzz/corpus/TARGET, which `cargo xtask
 /// test` reads.
+///
+/// With --properties, tests with random inputs run instead, in rounds, until the time has
+/// passed. A failure prints the smallest input that fails.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The target. All targets if none is named
     target: Option<String>,
-    /// Processor time of each target
+    /// Processor time of each target, or time after which no round of the properties begins
     #[arg(long, value_name = "N", default_value_t = 10)]
     seconds: u64,
     /// Reads only this input, such as one that failed
     #[arg(long, value_name = "FILE", requires = "target")]
     input: Option<PathBuf>,
+    /// Runs the tests of what holds whatever tenants, policies and servers do
+    #[arg(long, conflicts_with_all = ["target", "input"])]
+    properties: bool,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let time = Duration::from_secs(arguments.seconds);
+    if arguments.properties {
+        return properties::run(time);
+    }
     let program = build()?;
     if let (Some(name), Some(input)) = (&arguments.target, &arguments.input) {
         let mut target = Target::new(&program, name)?.command();
@@ -60,7 +71,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(name) => vec![name.clone()],
         None => names()?,
     };
-    let time = Duration::from_secs(arguments.seconds);
     let waiting = Mutex::new(names.into_iter());
     let next = || {
         let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
