@@ -168,7 +168,8 @@ impl Counting {
     pub(super) fn key(&mut self, key: Symbol, inputs: &CounterInputs<'_>) -> u32 {
         let known = self.domains.key_count();
         let id = self.domains.key(key, inputs.nodes, inputs.symbols);
-        if id as usize == known && self.unjudged.are_placed(None) {
+        let is_new = id as usize == known;
+        if is_new && self.domains.holds(id) && self.unjudged.are_placed(None) {
             for (node, slot) in inputs.nodes.iter() {
                 for placed in &slot.pods {
                     let profile = self.profile_of(inputs.classes.shape_of(placed.class));

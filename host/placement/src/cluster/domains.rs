@@ -41,6 +41,8 @@ pub(super) struct Domains {
     values: Vec<Table<Symbol>>,
     /// By key and node.
     columns: Vec<Vec<u32>>,
+    /// The keys for which some node is or was in a domain. Pods may name any others.
+    held: Vec<u32>,
     /// The key [`WHOLE_CLUSTER`].
     whole_cluster: Option<u32>,
     view_keys: Table<ViewKey>,
@@ -57,20 +59,39 @@ impl Domains {
             if &**symbols.text(key) == WHOLE_CLUSTER {
                 self.whole_cluster = Some(id);
             }
-            for (node, slot) in nodes.iter() {
-                let value = match self.whole_cluster == Some(id) {
-                    true => Some(key),
-                    false => value_of(&slot.labels, key),
-                };
-                self.enter(id, node, value);
-            }
+            self.enter_nodes(id, key, nodes);
         }
         id
+    }
+
+    /// Enters the nodes for a new topology key.
+    fn enter_nodes(&mut self, id: u32, key: Symbol, nodes: &Nodes) {
+        let is_whole = self.whole_cluster == Some(id);
+        if !is_whole && !nodes.have_label(key) {
+            return;
+        }
+        for (node, slot) in nodes.iter() {
+            let value = match is_whole {
+                true => Some(key),
+                false => value_of(&slot.labels, key),
+            };
+            self.enter(id, node, value);
+        }
     }
 
     /// Number of topology keys.
     pub(super) fn key_count(&self) -> usize {
         self.columns.len()
+    }
+
+    /// Returns the topology keys for which some node is or was in a domain.
+    pub(super) fn held_keys(&self) -> &[u32] {
+        &self.held
+    }
+
+    /// Whether some node is or was in a domain of a topology key.
+    pub(super) fn holds(&self, key: u32) -> bool {
+        !self.columns[key as usize].is_empty()
     }
 
     fn enter(&mut self, key: u32, node: NodeId, value: Option<Symbol>) {
@@ -82,6 +103,9 @@ impl Domains {
             }
             return;
         };
+        if column.is_empty() {
+            self.held.push(key);
+        }
         if column.len() <= node.at() {
             column.resize(node.at() + 1, NO_DOMAIN);
         }

@@ -92,6 +92,7 @@ impl Cluster {
             return id;
         }
         let labels = label_set(&node.labels, &mut self.symbols);
+        self.nodes.note_labels(&labels);
         self.add_columns(&node);
         let id = self.nodes.insert(node, name, labels);
         self.find_kind(id);
@@ -112,6 +113,7 @@ impl Cluster {
         }
         self.detach(id);
         let labels = label_set(&node.labels, &mut self.symbols);
+        self.nodes.note_labels(&labels);
         self.add_columns(&node);
         self.nodes.replace(id, node, labels);
         self.find_kind(id);
@@ -224,8 +226,10 @@ impl Cluster {
 
     fn find_class(&mut self, pod: &Pod) -> ClassId {
         let namespace = self.symbols.intern(&pod.namespace);
-        let (statics, has_new_keys) = self.statics.intern(pod, &mut self.symbols);
-        if has_new_keys {
+        let nodes = &self.nodes;
+        let is_on_nodes = |key| nodes.have_label(key);
+        let (statics, divides_kinds) = self.statics.intern(pod, &mut self.symbols, is_on_nodes);
+        if divides_kinds {
             self.find_kinds();
         }
         let (terms, new) = self.relations.find_terms(pod, namespace);

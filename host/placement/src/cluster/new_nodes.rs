@@ -114,6 +114,7 @@ impl Cluster {
     fn template_entry(&mut self, template: &Arc<Node>) -> &TemplateEntry {
         let address = Arc::as_ptr(template).addr();
         let (symbols, statics) = (&mut self.symbols, &mut self.statics);
+        let nodes = &mut self.nodes;
         let known = self.new_nodes.templates.entry(address);
         known.or_insert_with(|| {
             let mut node = Node::clone(template);
@@ -123,6 +124,7 @@ impl Cluster {
                 node.labels.set(key.clone(), NAME.into());
             }
             let labels = label_set(&node.labels, symbols);
+            nodes.note_labels(&labels);
             let own: Vec<Symbol> = own.iter().map(|key| symbols.intern(key)).collect();
             let is_own = |at: &usize| own.contains(&labels[*at].0);
             let (taints, unschedulable) = (&node.taints, node.unschedulable);

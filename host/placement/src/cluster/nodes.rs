@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use super::classes::{Port, Request};
@@ -71,6 +71,8 @@ pub(super) struct Nodes {
     allocatable: Vec<Vec<i64>>,
     /// Kind of each node.
     pub(super) kind: Vec<u32>,
+    /// Keys of the labels that some node or template has or had.
+    label_keys: HashSet<Symbol>,
 }
 
 impl Default for Nodes {
@@ -84,6 +86,7 @@ impl Default for Nodes {
             free: vec![Vec::new(); EXTENDED],
             allocatable: vec![Vec::new(); EXTENDED],
             kind: Vec::new(),
+            label_keys: HashSet::new(),
         }
     }
 }
@@ -109,6 +112,17 @@ impl Nodes {
 
     pub(super) fn len(&self) -> usize {
         self.by_name.len()
+    }
+
+    /// Notes the keys of the labels of a node or template that is about to be added.
+    pub(super) fn note_labels(&mut self, labels: &[(Symbol, Symbol)]) {
+        self.label_keys.extend(labels.iter().map(|(key, _)| *key));
+    }
+
+    /// Whether some node or template has or had a label with this key. Anyone may create
+    /// pods that read other keys: nothing is looked for on the nodes then.
+    pub(super) fn have_label(&self, key: Symbol) -> bool {
+        self.label_keys.contains(&key)
     }
 
     /// Number of node ids that were ever assigned.

@@ -82,16 +82,20 @@ pub(super) struct StaticFilters {
 }
 
 impl StaticFilters {
-    /// Interns a pod's static requirements. Also returns whether the pod uses label
-    /// keys that no pod used before.
-    pub(super) fn intern(&mut self, pod: &Pod, symbols: &mut Symbols) -> (u32, bool) {
-        let known = self.used_keys.len();
+    /// Interns a pod's static requirements. Also returns whether the pod uses label keys
+    /// that no pod used before, and for one of which `is_on_nodes` returns true.
+    pub(super) fn intern(
+        &mut self,
+        pod: &Pod,
+        symbols: &mut Symbols,
+        is_on_nodes: impl Fn(Symbol) -> bool,
+    ) -> (u32, bool) {
         let tolerations = self.tolerations.intern_as(
             pod.tolerations.as_slice(),
             |known: &Vec<Toleration>| known.as_slice(),
             || pod.tolerations.clone(),
         );
-        let affinity = self.affinity(pod, symbols);
+        let (affinity, divides_kinds) = self.affinity(pod, symbols, is_on_nodes);
         let node_name = pod.node_name.as_ref().map(|name| symbols.intern(name));
         let id = self.statics.intern(StaticKey {
             tolerations,
@@ -101,24 +105,32 @@ impl StaticFilters {
         let kinds = self.kinds.len();
         self.verdicts
             .resize_with(self.statics.len(), || unknown_verdicts(kinds));
-        (id, self.used_keys.len() > known)
+        (id, divides_kinds)
     }
 
-    fn affinity(&mut self, pod: &Pod, symbols: &mut Symbols) -> u32 {
+    fn affinity(
+        &mut self,
+        pod: &Pod,
+        symbols: &mut Symbols,
+        is_on_nodes: impl Fn(Symbol) -> bool,
+    ) -> (u32, bool) {
         let id = self.affinity_keys.intern(AffinityKey {
             selector: pod.node_selector.clone(),
             terms: pod.node_affinity.clone(),
         });
+        let mut divides_kinds = false;
         if id as usize == self.affinities.len() {
             let affinity = NodeAffinity::new(pod, symbols);
-            affinity.keys(&mut self.used_keys);
+            for key in affinity.keys() {
+                divides_kinds |= self.used_keys.insert(key) && is_on_nodes(key);
+            }
             self.affinities.push(affinity);
         }
-        id
+        (id, divides_kinds)
     }
 
     /// Returns the kind of a node with these labels. When [`Self::intern`] reports new
-    /// label keys, the kinds of all nodes must be determined again.
+    /// label keys of nodes, the kinds of all nodes must be determined again.
     pub(super) fn kind(
         &mut self,
         labels: &[(Symbol, Symbol)],
@@ -293,11 +305,11 @@ impl NodeAffinity {
         }
     }
 
-    fn keys(&self, used_keys: &mut HashSet<Symbol>) {
-        used_keys.extend(self.selector.iter().map(|(key, _)| *key));
+    /// Returns the keys of node labels that it uses.
+    fn keys(&self) -> impl Iterator<Item = Symbol> {
+        let selected = self.selector.iter().map(|(key, _)| *key);
         let terms = self.terms.iter().flatten();
-        used_keys
-            .extend(terms.flat_map(|term| term.conditions.iter().map(|condition| condition.key)));
+        selected.chain(terms.flat_map(|term| term.conditions.iter().map(|condition| condition.key)))
     }
 
     fn holds(&self, labels: &[(Symbol, Symbol)], name: Symbol, symbols: &Symbols) -> bool {

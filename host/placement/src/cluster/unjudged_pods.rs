@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::counter::Counter;
 use super::domains::Domains;
 use super::nodes::NodeId;
-use crate::intern::{Symbol, number};
+use crate::intern::Symbol;
 
 #[derive(Default)]
 pub(super) struct UnjudgedPods {
@@ -67,8 +67,8 @@ impl UnjudgedPods {
                 known.placed.saturating_sub(pods.pods.into())
             };
         }
-        for key in 0..number(domains.key_count()) {
-            self.shift_over(domains, key, pods, up);
+        for key in domains.held_keys() {
+            self.shift_over(domains, *key, pods, up);
         }
     }
 
