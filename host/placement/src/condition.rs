@@ -26,7 +26,9 @@ pub(crate) struct Condition {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Test {
+    /// One of these values, which are sorted.
     In(Box<[Symbol]>),
+    /// None of these values, which are sorted.
     NotIn(Box<[Symbol]>),
     Exists,
     DoesNotExist,
@@ -106,8 +108,8 @@ impl Condition {
         let value = value_of(labels, self.key);
         let number = || value.and_then(|value| symbols.text(value).parse::<i64>().ok());
         match &self.test {
-            Test::In(values) => value.is_some_and(|value| values.contains(&value)),
-            Test::NotIn(values) => value.is_none_or(|value| !values.contains(&value)),
+            Test::In(values) => value.is_some_and(|value| values.binary_search(&value).is_ok()),
+            Test::NotIn(values) => value.is_none_or(|value| values.binary_search(&value).is_err()),
             Test::Exists => value.is_some(),
             Test::DoesNotExist => value.is_none(),
             Test::Above(bound) => number().is_some_and(|number| number > *bound),
@@ -136,10 +138,10 @@ pub(crate) fn all_hold(
         .all(|condition| condition.holds(labels, symbols))
 }
 
-/// Returns the value of a key.
+/// Returns the value of a key. The labels are sorted, as in a [`LabelSet`].
 pub(crate) fn value_of(labels: &[(Symbol, Symbol)], key: Symbol) -> Option<Symbol> {
-    let found = labels.iter().find(|(known, _)| *known == key);
-    found.map(|(_, value)| *value)
+    let at = labels.binary_search_by_key(&key, |(known, _)| *known);
+    at.ok().map(|at| labels[at].1)
 }
 
 /// Interns labels.

@@ -41,6 +41,7 @@ use self::counting::CounterInputs;
 use self::journal::{Change, Journal};
 use self::new_nodes::NewNodes;
 use self::nodes::{Nodes, Slot};
+use self::pod_limits::{exceeded_by_spread, exceeded_by_terms};
 use self::predicate::PodTerm;
 use self::relations::Relations;
 use self::static_filters::StaticFilters;
@@ -245,14 +246,14 @@ impl Cluster {
             .classes
             .class(pod, parts, &mut self.symbols, &mut self.nodes);
         if !self.classes.has_shape(class) {
-            let selectors = pod
-                .spread
-                .iter()
-                .map(|constraint| constraint.selector.as_ref());
-            let terms: Vec<PodTerm> = selectors
-                .map(|selector| PodTerm::of_spread(selector, namespace, &mut self.symbols))
-                .collect();
-            self.add_relevant_keys(terms.iter().flat_map(PodTerm::keys));
+            if exceeded_by_spread(&pod.spread).is_none() {
+                let selectors = pod.spread.iter();
+                let selectors = selectors.map(|constraint| constraint.selector.as_ref());
+                let terms: Vec<PodTerm> = selectors
+                    .map(|selector| PodTerm::of_spread(selector, namespace, &mut self.symbols))
+                    .collect();
+                self.add_relevant_keys(terms.iter().flat_map(PodTerm::keys));
+            }
             self.assign_shape(class);
             self.classes.push_bonds(self.find_bonds(class));
         }
@@ -296,9 +297,9 @@ impl Cluster {
 
     fn add_terms(&mut self, pod: &Pod, namespace: Symbol) {
         let terms = KeyedTerms::of(pod, namespace, &mut self.symbols);
-        if Relations::has_too_many_terms(pod) {
+        if let Some(why) = exceeded_by_terms(pod) {
             let (relations, mut inputs) = self.counter_inputs();
-            relations.add_unjudged_terms(&terms, namespace, &mut inputs);
+            relations.add_unjudged_terms(&terms, (namespace, why), &mut inputs);
             return;
         }
         self.add_relevant_keys(terms.label_keys());

@@ -3,7 +3,17 @@
 //! Whoever may create pods chooses how long these lists are, and a check of a node walks
 //! them. So a pod beyond a limit is not judged: it fits on no node.
 
-use crate::{Disk, Pod, PodVolumes, Requirement, Unjudged};
+use crate::{
+    AffinityTerm, Disk, LabelSelector, Pod, PodVolumes, Requirement, SpreadConstraint, Unjudged,
+};
+
+/// Maximum number of terms of required affinity and anti-affinity of a pod that is judged,
+/// and of spread constraints.
+pub(super) const MAX_TERMS: usize = 32;
+
+/// Maximum number of requirements, values and namespaces in these terms, and in the
+/// constraints. They are compared with each pod that they may select.
+const MAX_CONDITIONS: usize = 1000;
 
 /// Maximum number of extended resources that a pod requests. A check names each resource
 /// that a node lacks, and a node has about a dozen at most.
@@ -36,6 +46,45 @@ pub(super) fn exceeded(pod: &Pod) -> Option<Unjudged> {
     } else {
         None
     }
+}
+
+/// Returns which limit a pod's terms of affinity and anti-affinity are beyond. `None` if they
+/// are within all.
+pub(super) fn exceeded_by_terms(pod: &Pod) -> Option<Unjudged> {
+    let terms = || pod.affinity.iter().chain(&pod.anti_affinity);
+    exceeded_by(terms().count(), terms().map(conditions_of_term).sum())
+}
+
+/// Returns which limit the spread constraints of a pod are beyond. `None` if they are within
+/// all.
+pub(super) fn exceeded_by_spread(constraints: &[SpreadConstraint]) -> Option<Unjudged> {
+    let selectors = constraints
+        .iter()
+        .flat_map(|constraint| &constraint.selector);
+    exceeded_by(constraints.len(), selectors.map(conditions).sum())
+}
+
+fn exceeded_by(terms: usize, conditions: usize) -> Option<Unjudged> {
+    if terms > MAX_TERMS {
+        Some(Unjudged::TooManyTerms)
+    } else if conditions > MAX_CONDITIONS {
+        Some(Unjudged::TooManyConditions)
+    } else {
+        None
+    }
+}
+
+fn conditions_of_term(term: &AffinityTerm) -> usize {
+    let selectors = term.selector.iter().chain(&term.namespace_selector);
+    term.namespaces.len() + selectors.map(conditions).sum::<usize>()
+}
+
+/// Returns the number of requirements and values of a selector.
+fn conditions(selector: &LabelSelector) -> usize {
+    let requirements = selector.0.iter();
+    requirements
+        .map(|requirement| 1 + requirement.values.len())
+        .sum()
 }
 
 /// Returns the number of extended resources of which a pod requests some.

@@ -7,6 +7,7 @@ use crate::{AffinityTerm, LabelSelector, Name};
 /// Matches pods in some namespaces that a selector selects.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PodTerm {
+    /// Sorted.
     namespaces: Box<[Symbol]>,
     more: Option<Box<[Condition]>>,
     selector: Option<Box<[Condition]>>,
@@ -140,7 +141,7 @@ impl PodTerm {
                 || namespace_labels.is_some_and(|labels| all_hold(more, labels, symbols))
         });
         let selected = self.selector.as_deref();
-        (more || self.namespaces.contains(&namespace))
+        (more || self.namespaces.binary_search(&namespace).is_ok())
             && selected.is_some_and(|selector| all_hold(selector, labels, symbols) != self.inverted)
     }
 }

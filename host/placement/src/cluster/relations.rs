@@ -8,14 +8,11 @@ use super::counting::{CounterInputs, Counting, Wanted};
 use super::domains::ViewKey;
 use super::node_signature::Dependencies;
 use super::nodes::NodeId;
+use super::pod_limits::{MAX_TERMS, exceeded_by_spread};
 use super::predicate::PodTerm;
 use super::terms::{KeyedTerms, Terms};
 use crate::intern::{Symbol, Table};
 use crate::{AffinityTerm, Pod, SpreadConstraint, Unjudged};
-
-/// Maximum number of terms of required affinity and anti-affinity of a pod that is judged,
-/// and of spread constraints.
-const MAX_TERMS: usize = 32;
 
 /// Required terms of a pod, and the pod's namespace.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -130,11 +127,6 @@ impl Relations {
         }
     }
 
-    /// Whether a pod has more terms than are judged.
-    pub(super) fn has_too_many_terms(pod: &Pod) -> bool {
-        pod.affinity.len() + pod.anti_affinity.len() > MAX_TERMS
-    }
-
     /// Adds the counters of new terms, whose label keys are relevant to shapes already.
     pub(super) fn add_terms(
         &mut self,
@@ -151,14 +143,14 @@ impl Relations {
         self.terms.push(terms);
     }
 
-    /// Adds new terms that are too many to be judged.
+    /// Adds new terms that are not judged.
     pub(super) fn add_unjudged_terms(
         &mut self,
         terms: &KeyedTerms,
-        namespace: Symbol,
+        (namespace, why): (Symbol, Unjudged),
         inputs: &mut CounterInputs<'_>,
     ) {
-        let terms = self.blocking_terms(terms, namespace, Unjudged::TooManyTerms, inputs);
+        let terms = self.blocking_terms(terms, namespace, why, inputs);
         self.terms.push(terms);
     }
 
@@ -208,8 +200,8 @@ impl Relations {
         if let Some(what) = key.beyond {
             return Err(what);
         }
-        if constraints.len() > MAX_TERMS {
-            return Err(Unjudged::TooManyTerms);
+        if let Some(what) = exceeded_by_spread(constraints) {
+            return Err(what);
         }
         let requires = constraints
             .iter()

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use flyball_placement::{
-    Cluster, Disk, HostPort, Misfit, NodeSelectorTerm, Operator, Pod, PodClaim, PodVolumes,
-    Protocol, Requirement, Toleration, Unjudged,
+    AffinityTerm, Cluster, Disk, HostPort, LabelSelector, Misfit, Name, NodeSelectorTerm, Operator,
+    Pod, PodClaim, PodVolumes, Protocol, Requirement, SpreadConstraint, Toleration, Unjudged,
 };
 
 use crate::node;
@@ -167,6 +167,68 @@ fn a_pod_that_selects_nodes_by_more_than_1000_names_and_conditions_is_not_judged
         beyond.to_string(),
         "the pod selects nodes by name, with more than 1000 names, conditions and tolerations: \
          it can't be judged"
+    );
+}
+
+/// A term of anti-affinity that selects no pod.
+fn term(selector: LabelSelector, namespaces: Vec<Name>) -> AffinityTerm {
+    AffinityTerm {
+        topology_key: "zone".into(),
+        selector: Some(selector),
+        namespaces,
+        namespace_selector: None,
+    }
+}
+
+/// A selector of this many conditions: one, and the values of it.
+fn selector(operator: Operator, conditions: usize) -> LabelSelector {
+    let values = (1..conditions).map(|row| format!("none-{row}").into());
+    LabelSelector(vec![Requirement {
+        key: "app".into(),
+        operator,
+        values: values.collect(),
+    }])
+}
+
+/// Each pod that a term may select is compared with all of its conditions.
+#[test]
+fn a_pod_whose_terms_have_more_than_1000_conditions_is_not_judged() {
+    let beyond = Unjudged::TooManyConditions;
+    let anti_affinity = |terms: Vec<AffinityTerm>| Pod {
+        anti_affinity: terms,
+        ..Pod::default()
+    };
+    let values = |count| anti_affinity(vec![term(selector(Operator::In, count), Vec::new())]);
+    assert_eq!(verdicts(values, 1000), [None, None, Some(beyond)]);
+    let namespaces = |count: usize| {
+        let names = (0..count).map(|row| format!("none-{row}").into());
+        anti_affinity(vec![term(LabelSelector::default(), names.collect())])
+    };
+    assert_eq!(verdicts(namespaces, 1000), [None, None, Some(beyond)]);
+    let of_two = |count| {
+        let fixed = term(selector(Operator::In, 400), Vec::new());
+        anti_affinity(vec![
+            fixed,
+            term(selector(Operator::Exists, 1), vec!["b".into(); count]),
+        ])
+    };
+    assert_eq!(verdicts(of_two, 599), [None, None, Some(beyond)]);
+    let spread = |count| Pod {
+        spread: vec![SpreadConstraint {
+            max_skew: 1,
+            topology_key: "zone".into(),
+            selector: Some(selector(Operator::NotIn, count)),
+            min_domains: 1,
+            honor_affinity: true,
+            honor_taints: false,
+        }],
+        ..Pod::default()
+    };
+    assert_eq!(verdicts(spread, 1000), [None, None, Some(beyond)]);
+    assert_eq!(
+        beyond.to_string(),
+        "the pod's terms of pod affinity or spread have more than 1000 conditions and values: it \
+         can't be judged"
     );
 }
 
