@@ -13,7 +13,7 @@ use super::classes::Classes;
 use super::connections::{Connections, OF_A_VIEW};
 use super::counter::{Counted, Counter, CounterKey, Selected};
 use super::domains::{Domains, ViewKey};
-use super::index::{Anchor, Index};
+use super::index::Index;
 use super::nodes::{NodeId, Nodes};
 use super::predicate::{PodTerm, Predicate};
 use super::profiles::{Profile, ProfileKey, Profiles};
@@ -141,11 +141,10 @@ impl Counting {
     }
 
     fn add_predicate(&mut self, predicate: Predicate, profiles: &[u32]) -> u32 {
-        let anchor = Anchor::of(&predicate);
         let reads_namespaces = predicate.iter().any(PodTerm::reads_namespaces);
         let id = self.predicates.intern(predicate);
         self.profiles.push_predicate();
-        self.index.add_predicate(id, anchor);
+        self.index.add_predicate(id, self.predicates.get(id));
         if reads_namespaces {
             self.of_namespaces.push(id);
         }
@@ -157,7 +156,7 @@ impl Counting {
 
     /// Returns the profiles that a predicate matches.
     fn find_profiles(&self, predicate: &[PodTerm], inputs: &CounterInputs<'_>) -> Vec<u32> {
-        let mut profiles = self.index.profiles(&Anchor::of(predicate));
+        let mut profiles = self.index.profiles(predicate);
         profiles.retain(|profile| {
             !self.profiles.get(*profile).is_unjudged && self.matches(predicate, *profile, inputs)
         });
@@ -226,7 +225,8 @@ impl Counting {
         if id as usize == self.profiles.len() {
             self.profiles.push(Profile::new(owning));
             let labels = inputs.classes.labels(key.labels);
-            let mut predicates = self.index.add_profile(id, key.namespace, labels);
+            let candidates = self.index.add_profile(id, key.namespace, labels);
+            let mut predicates = [candidates.own, candidates.foreign].concat();
             predicates.retain(|id_of| self.matches(self.predicates.get(*id_of), id, inputs));
             let connections = predicates.iter();
             let connections = connections.map(|predicate| self.profiles.connections(*predicate));

@@ -1,83 +1,126 @@
-//! An index by labels and namespaces, from profiles to the predicates that may match them
+//! An index by namespaces and labels, from profiles to the predicates that may match them
 //! and back.
+//!
+//! Predicates that only match pods of their own namespace are looked up apart, so that
+//! nobody's pods are compared with the terms of those who cannot select them.
 
 use hashbrown::HashMap;
 
-use super::predicate::PodTerm;
+use super::predicate::{PodTerm, scope};
 use crate::condition::Feature;
 use crate::intern::{Symbol, number};
 
 /// What the pods that a predicate matches have in common.
-pub(super) enum Anchor {
+enum Anchor {
     /// One of these features.
     Features(Vec<Feature>),
     /// Nothing.
     Anything,
 }
 
-impl Anchor {
-    pub(super) fn of(predicate: &[PodTerm]) -> Self {
-        if predicate.iter().any(PodTerm::is_void) {
-            return Self::Features(Vec::new());
-        }
-        let features = predicate.iter().filter_map(PodTerm::features);
-        let features = features.min_by_key(|features| matches!(**features, [Feature::Key(_)]));
-        let namespaces = || predicate.iter().find_map(PodTerm::named_namespaces);
-        let features = features.or_else(namespaces);
-        features.map_or(Self::Anything, Self::Features)
-    }
+/// A feature of pods, in a namespace or in all if `None`.
+type Entry = (Option<Symbol>, Feature);
+
+/// The predicates that may match a profile, each ordered.
+pub(super) struct Candidates {
+    /// Those that only match pods of the profile's namespace.
+    pub(super) own: Vec<u32>,
+    /// The others.
+    pub(super) foreign: Vec<u32>,
 }
 
 #[derive(Default)]
 pub(super) struct Index {
-    predicates: HashMap<Feature, Vec<u32>>,
+    predicates: HashMap<Entry, Vec<u32>>,
     /// Predicates that require no feature.
     others: Vec<u32>,
-    profiles: HashMap<Feature, Vec<u32>>,
+    profiles: HashMap<Entry, Vec<u32>>,
     profile_count: usize,
 }
 
 impl Index {
     /// Returns the profiles that a predicate may match, ordered.
-    pub(super) fn profiles(&self, anchor: &Anchor) -> Vec<u32> {
-        let Anchor::Features(features) = anchor else {
+    pub(super) fn profiles(&self, predicate: &[PodTerm]) -> Vec<u32> {
+        let Anchor::Features(features) = self.anchor(predicate) else {
             return (0..number(self.profile_count)).collect();
         };
+        let scope = scope(predicate);
         let profiles = features
-            .iter()
-            .filter_map(|feature| self.profiles.get(feature));
+            .into_iter()
+            .filter_map(|feature| self.profiles.get(&(scope, feature)));
         ordered(profiles.flatten().copied().collect())
     }
 
+    /// Returns the profiles of a namespace, ordered.
+    pub(super) fn profiles_in(&self, namespace: Symbol) -> Vec<u32> {
+        let profiles = self.profiles.get(&(None, Feature::Namespace(namespace)));
+        profiles.cloned().unwrap_or_default()
+    }
+
     /// Adds a predicate.
-    pub(super) fn add_predicate(&mut self, predicate: u32, anchor: Anchor) {
-        let Anchor::Features(features) = anchor else {
-            self.others.push(predicate);
+    pub(super) fn add_predicate(&mut self, id: u32, predicate: &[PodTerm]) {
+        let Anchor::Features(features) = self.anchor(predicate) else {
+            self.others.push(id);
             return;
         };
+        let scope = scope(predicate);
         for feature in features {
-            self.predicates.entry(feature).or_default().push(predicate);
+            self.predicates
+                .entry((scope, feature))
+                .or_default()
+                .push(id);
         }
     }
 
     /// Adds a profile, whose id follows the last one's. Returns the predicates that may
-    /// match it, ordered.
+    /// match it.
     pub(super) fn add_profile(
         &mut self,
         profile: u32,
         namespace: Symbol,
         labels: &[(Symbol, Symbol)],
-    ) -> Vec<u32> {
-        let mut predicates = self.others.clone();
+    ) -> Candidates {
+        let (mut own, mut foreign) = (Vec::new(), self.others.clone());
         let labels = labels.iter();
         let features =
             labels.flat_map(|(key, value)| [Feature::Label(*key, *value), Feature::Key(*key)]);
         for feature in features.chain([Feature::Namespace(namespace)]) {
-            self.profiles.entry(feature).or_default().push(profile);
-            predicates.extend(self.predicates.get(&feature).into_iter().flatten());
+            let scopes = [(Some(namespace), &mut own), (None, &mut foreign)];
+            for (scope, candidates) in scopes {
+                let entry = (scope, feature);
+                self.profiles.entry(entry).or_default().push(profile);
+                candidates.extend(self.predicates.get(&entry).into_iter().flatten());
+            }
         }
         self.profile_count += 1;
-        ordered(predicates)
+        Candidates {
+            own: ordered(own),
+            foreign: ordered(foreign),
+        }
+    }
+
+    /// Returns what all pods have in common that a predicate matches: of what it requires,
+    /// that which the fewest others have now.
+    fn anchor(&self, predicate: &[PodTerm]) -> Anchor {
+        if predicate.iter().any(PodTerm::is_void) {
+            return Anchor::Features(Vec::new());
+        }
+        let scope = scope(predicate);
+        let required = predicate.iter().flat_map(PodTerm::features);
+        let namespaces = predicate.iter().filter_map(PodTerm::named_namespaces);
+        let all = required.chain(namespaces);
+        let rarest = all.min_by_key(|features| self.count(scope, features));
+        rarest.map_or(Anchor::Anything, Anchor::Features)
+    }
+
+    /// Number of profiles and predicates that are found by these features.
+    fn count(&self, scope: Option<Symbol>, features: &[Feature]) -> usize {
+        let length = |ids: Option<&Vec<u32>>| ids.map_or(0, Vec::len);
+        let found = features.iter().map(|feature| {
+            let entry = (scope, *feature);
+            length(self.profiles.get(&entry)) + length(self.predicates.get(&entry))
+        });
+        found.sum()
     }
 }
 

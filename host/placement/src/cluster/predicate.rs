@@ -13,10 +13,20 @@ pub(super) struct PodTerm {
     selector: Option<Box<[Condition]>>,
     /// Whether it matches the pods in these namespaces that the selector does not select.
     inverted: bool,
+    /// Whether it may match pods of other namespaces than that of the pod that has it. Then
+    /// it differs from a term that a pod of such a namespace has.
+    is_foreign: bool,
 }
 
 /// Matches pods that match all of these terms.
 pub(super) type Predicate = Box<[PodTerm]>;
+
+/// Returns the only namespace of the pods that a predicate may match, which is that of the
+/// pods that have the terms. `None` if it may match pods of others.
+pub(super) fn scope(predicate: &[PodTerm]) -> Option<Symbol> {
+    let mut own = predicate.iter().filter(|term| !term.is_foreign);
+    own.find_map(|term| term.namespaces.first().copied())
+}
 
 impl PodTerm {
     /// Interns a term of pod affinity or anti-affinity.
@@ -27,17 +37,20 @@ impl PodTerm {
             names.dedup();
             names.into()
         };
-        let namespaces = if term.namespaces.is_empty() && term.namespace_selector.is_none() {
-            [own].into()
-        } else {
-            names(&term.namespaces, symbols)
-        };
+        let namespaces: Box<[Symbol]> =
+            if term.namespaces.is_empty() && term.namespace_selector.is_none() {
+                [own].into()
+            } else {
+                names(&term.namespaces, symbols)
+            };
         let mut of = |selector: &LabelSelector| conditions(selector, symbols);
+        let is_foreign = term.namespace_selector.is_some() || *namespaces != [own];
         Self {
             namespaces,
             more: term.namespace_selector.as_ref().map(&mut of),
             selector: term.selector.as_ref().map(&mut of),
             inverted: false,
+            is_foreign,
         }
     }
 
@@ -48,12 +61,13 @@ impl PodTerm {
             more: namespace.is_none().then(Box::default),
             selector: Some(Box::default()),
             inverted: false,
+            is_foreign: namespace.is_none(),
         }
     }
 
-    /// Whether it only matches pods in one namespace.
-    pub(super) fn is_of(&self, namespace: Symbol) -> bool {
-        self.more.is_none() && *self.namespaces == [namespace]
+    /// Whether it may match pods of other namespaces than that of the pod that has it.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.is_foreign
     }
 
     /// Returns a term that matches all pods in its namespaces, and one that matches those
@@ -87,6 +101,7 @@ impl PodTerm {
             more: None,
             selector: selector.map(|selector| conditions(selector, symbols)),
             inverted: false,
+            is_foreign: false,
         }
     }
 
@@ -96,17 +111,18 @@ impl PodTerm {
         conditions.map(|condition| condition.key)
     }
 
-    /// Returns labels of which every pod that it matches has one. `None` if there are no
-    /// such labels.
-    pub(super) fn features(&self) -> Option<Vec<Feature>> {
+    /// Returns labels of which every pod that it matches has one: each of the lists is of
+    /// that kind.
+    pub(super) fn features(&self) -> Vec<Vec<Feature>> {
         let conditions = self.selector.iter().flatten();
         if self.inverted {
             let features: Option<Vec<_>> = conditions.map(Condition::features_of_others).collect();
-            return features.map(|features| features.concat());
+            return features
+                .map(|features| features.concat())
+                .into_iter()
+                .collect();
         }
-        let features = conditions.filter_map(Condition::features);
-        // Few pods have a certain value.
-        features.min_by_key(|features| matches!(features.as_slice(), [Feature::Key(_)]))
+        conditions.filter_map(Condition::features).collect()
     }
 
     /// Returns the namespaces of the pods that it matches. `None` if they depend on the

@@ -135,11 +135,6 @@ impl KeyedTerms {
         self.terms().flat_map(PodTerm::keys)
     }
 
-    /// Whether they only select pods of a namespace.
-    fn are_of(&self, namespace: Symbol) -> bool {
-        self.terms().all(|term| term.is_of(namespace))
-    }
-
     /// The predicate of all terms of affinity together.
     fn affinity(&self) -> Predicate {
         self.affinity.iter().map(|(term, _)| term.clone()).collect()
@@ -193,7 +188,7 @@ impl KeyedTerms {
             anti_affinity,
             owning: owning.into(),
             widened,
-            only_namespace: self.are_of(namespace).then_some(namespace),
+            only_namespace: (!self.terms().any(PodTerm::is_foreign)).then_some(namespace),
             unjudged: None,
         }
     }
@@ -234,7 +229,7 @@ impl KeyedTerms {
         inputs: &CounterInputs<'_>,
     ) -> Terms {
         let mut anti = self.anti.iter();
-        let is_own = anti.all(|exclusion| exclusion.term.is_of(namespace));
+        let is_own = anti.all(|exclusion| !exclusion.term.is_foreign());
         let all = PodTerm::of_all(is_own.then_some(namespace));
         let owning = keys.iter().map(|key| {
             let predicate = counting.predicate([all.clone()].into(), inputs);

@@ -1,7 +1,7 @@
 //! Counting again after the labels of a namespace changed.
 
-use super::{Anchor, Count, CounterInputs, Counting, NodeId};
-use crate::condition::{Feature, LabelSet};
+use super::{Count, CounterInputs, Counting, NodeId};
+use crate::condition::LabelSet;
 use crate::intern::Symbol;
 
 impl Counting {
@@ -19,8 +19,7 @@ impl Counting {
         if self.of_namespaces.is_empty() {
             return;
         }
-        let in_it = Anchor::Features(vec![Feature::Namespace(name)]);
-        for profile in self.index.profiles(&in_it) {
+        for profile in self.index.profiles_in(name) {
             if !self.profiles.get(profile).is_unjudged {
                 self.reconnect(profile, name, inputs);
             }
