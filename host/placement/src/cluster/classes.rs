@@ -2,18 +2,18 @@
 //!
 //! Pods of one class are equal in everything that a scheduler could read, including all
 //! labels. Classes whose pods no filter can distinguish have one shape: a label is part
-//! of a shape only if some selector uses its key. When a key is used for the first
-//! time, classes get new shapes; the classes stay.
+//! of a shape only if its key is read by some selector that may select the pod. When a
+//! key is read for the first time, classes get new shapes; the classes stay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use super::bonds::Bonds;
 use super::nodes::{CPU, EPHEMERAL, MEMORY, Nodes};
 use super::pod_limits::exceeded;
+use super::relevant_labels::{ReadKey, RelevantLabels};
 use crate::condition::LabelSet;
 use crate::intern::{Symbol, Symbols, Table, number};
 use crate::resources::bounded;
@@ -131,12 +131,10 @@ pub(super) struct Classes {
     spreads: Table<Vec<SpreadConstraint>>,
     volumes: Table<Option<Arc<PodVolumes>>>,
     labels: Table<LabelSet>,
-    /// The set of the relevant labels of each label set.
-    relevant_sets: Vec<u32>,
-    relevant_keys: HashSet<Symbol>,
-    /// The label sets that have a key, by each key that is not relevant.
-    sets_of_key: HashMap<Symbol, Vec<u32>>,
+    relevant: RelevantLabels,
     classes: Table<Key>,
+    /// By class, the number of its labels in `relevant`.
+    label_sets: Vec<u32>,
     /// By class.
     shape_of: Vec<u32>,
     /// By class. They never change, like the class's terms and constraints.
@@ -144,6 +142,8 @@ pub(super) struct Classes {
     shapes: Table<Key>,
     /// First class of each shape; any other for a shape without classes.
     first: Vec<ClassId>,
+    /// Classes of each shape.
+    members: Vec<BTreeSet<ClassId>>,
 }
 
 impl Classes {
@@ -157,9 +157,10 @@ impl Classes {
     ) -> ClassId {
         let ports = pod.host_ports.iter();
         let ports = ports.map(|port| Port::new(port, symbols)).collect();
+        let labels = self.label_set(pod, symbols);
         let key = Key {
             namespace: parts.namespace,
-            labels: self.label_set(pod, symbols),
+            labels,
             request: self.requests.intern(Request::new(&pod.requests, nodes)),
             statics: parts.statics,
             terms: parts.terms,
@@ -175,7 +176,13 @@ impl Classes {
             unjudged: pod.unjudged.as_slice().into(),
             beyond: exceeded(pod),
         };
-        ClassId(self.classes.intern(key))
+        let class = ClassId(self.classes.intern(key));
+        if class.index() == self.label_sets.len() {
+            let set = self.relevant.set(parts.namespace, labels, &mut self.labels);
+            self.relevant.add_class(set, class);
+            self.label_sets.push(set);
+        }
+        class
     }
 
     fn label_set(&mut self, pod: &Pod, symbols: &mut Symbols) -> u32 {
@@ -184,82 +191,49 @@ impl Classes {
             .map(|(key, value)| (symbols.intern(key), symbols.intern(value)))
             .collect();
         set.sort_unstable();
-        let id = self
-            .labels
-            .intern_as(&set[..], |known: &LabelSet| &**known, || set[..].into());
-        self.relevant_set(id);
-        id
-    }
-
-    /// Returns the set of the relevant labels of a set.
-    fn relevant_set(&mut self, id: u32) -> u32 {
-        if let Some(relevant) = self.relevant_sets.get(id as usize) {
-            return *relevant;
-        }
-        for (key, _) in self.labels.get(id) {
-            if !self.relevant_keys.contains(key) {
-                self.sets_of_key.entry(*key).or_default().push(id);
-            }
-        }
-        let relevant = self.find_relevant_set(id);
-        // The result may be a new set, which has relevant labels only.
-        while self.relevant_sets.len() < self.labels.len() {
-            self.relevant_sets.push(number(self.relevant_sets.len()));
-        }
-        self.relevant_sets[id as usize] = relevant;
-        relevant
-    }
-
-    fn find_relevant_set(&mut self, id: u32) -> u32 {
-        let labels = self.labels.get(id).iter();
-        let read = labels.filter(|(key, _)| self.relevant_keys.contains(key));
-        let read: SmallVec<[_; 12]> = read.copied().collect();
         self.labels
-            .intern_as(&read[..], |known: &LabelSet| &**known, || read[..].into())
+            .intern_as(&set[..], |known: &LabelSet| &**known, || set[..].into())
+    }
+
+    /// Whether a key of labels is relevant where it is read.
+    pub(super) fn is_read(&self, key: ReadKey) -> bool {
+        self.relevant.is_read(key)
     }
 
     /// Makes label keys relevant. Returns the classes that have one of the new keys and
-    /// need a new shape.
+    /// need a new shape, ordered.
     pub(super) fn add_relevant_keys(
         &mut self,
-        keys: impl IntoIterator<Item = Symbol>,
+        keys: impl IntoIterator<Item = ReadKey>,
     ) -> Vec<ClassId> {
-        let mut touched: Vec<u32> = Vec::new();
-        for key in keys {
-            if self.relevant_keys.insert(key) {
-                touched.extend(self.sets_of_key.remove(&key).into_iter().flatten());
-            }
+        let mut classes: Vec<ClassId> = Vec::new();
+        for set in self.relevant.add(keys) {
+            self.relevant.update(set, &mut self.labels);
+            classes.extend(self.relevant.classes(set));
         }
-        if touched.is_empty() {
-            return Vec::new();
-        }
-        touched.sort_unstable();
-        touched.dedup();
-        for &id in &touched {
-            let relevant = self.find_relevant_set(id);
-            self.relevant_sets[id as usize] = relevant;
-        }
-        while self.relevant_sets.len() < self.labels.len() {
-            self.relevant_sets.push(number(self.relevant_sets.len()));
-        }
-        let is_touched = |class: &ClassId| touched.binary_search(&self.key(*class).labels).is_ok();
-        let classes = (0..number(self.shape_of.len())).map(ClassId);
-        classes.filter(is_touched).collect()
+        classes.retain(|class| self.has_shape(*class));
+        classes.sort_unstable();
+        classes
     }
 
     /// Sets the shape of a class. Returns the shape and whether it is new.
     pub(super) fn assign_shape(&mut self, class: ClassId) -> (u32, bool) {
         let mut key = self.classes.get(class.0).clone();
-        key.labels = self.relevant_sets[key.labels as usize];
+        key.labels = self.relevant.relevant(self.label_sets[class.index()]);
         let known = self.shapes.len();
         let shape = self.shapes.intern(key);
         if self.shapes.len() > known {
             self.first.push(class);
+            self.members.push(BTreeSet::new());
         }
-        match self.shape_of.get_mut(class.0 as usize) {
-            Some(known) => *known = shape,
+        match self.shape_of.get_mut(class.index()) {
+            Some(known) => {
+                self.members[*known as usize].remove(&class);
+                *known = shape;
+            }
             None => self.shape_of.push(shape),
         }
+        self.members[shape as usize].insert(class);
         // All classes of the shape may have left it.
         if self.shape_of(self.first[shape as usize]) != shape {
             self.first[shape as usize] = class;
@@ -269,16 +243,18 @@ impl Classes {
 
     /// Finds the first class of shapes that classes have left.
     pub(super) fn find_first(&mut self, left: impl Iterator<Item = u32>) {
-        let has_left = |shape: &u32| self.shape_of(self.first[*shape as usize]) != *shape;
-        let mut left: HashSet<u32> = left.filter(has_left).collect();
-        if left.is_empty() {
-            return;
-        }
-        for (class, shape) in self.shape_of.iter().enumerate() {
-            if left.remove(shape) {
-                self.first[*shape as usize] = ClassId(number(class));
+        for shape in left {
+            let at = shape as usize;
+            let has_left = self.shape_of(self.first[at]) != shape;
+            if let Some(first) = self.members[at].first().filter(|_| has_left) {
+                self.first[at] = *first;
             }
         }
+    }
+
+    /// Returns the classes of a shape.
+    pub(super) fn members(&self, shape: u32) -> impl Iterator<Item = ClassId> {
+        self.members[shape as usize].iter().copied()
     }
 
     /// Whether a class has a shape.

@@ -15,6 +15,7 @@ use super::counter::{Counted, Counter, CounterKey, Selected};
 use super::domains::{Domains, ViewKey};
 use super::index::Index;
 use super::nodes::{NodeId, Nodes};
+use super::places::Places;
 use super::predicate::{PodTerm, Predicate};
 use super::profiles::{Profile, ProfileKey, Profiles};
 use super::static_filters::StaticFilters;
@@ -58,8 +59,11 @@ pub(super) struct Counting {
     unjudged: UnjudgedPods,
     /// Profile of each shape.
     shapes: Vec<u32>,
+    /// Shapes of each profile.
+    shapes_of: Vec<Vec<u32>>,
     /// Number of placed pods of each class.
     placed: Vec<u64>,
+    places: Places,
 }
 
 impl Counting {
@@ -224,6 +228,7 @@ impl Counting {
         });
         if id as usize == self.profiles.len() {
             self.profiles.push(Profile::new(owning));
+            self.shapes_of.push(Vec::new());
             let labels = inputs.classes.labels(key.labels);
             let candidates = self.index.add_profile(id, key.namespace, labels);
             let mut predicates = [candidates.own, candidates.foreign].concat();
@@ -239,32 +244,22 @@ impl Counting {
             }
         }
         self.shapes.push(id);
+        self.shapes_of[id as usize].push(shape);
     }
 
     /// Changes the shapes of classes, given with the shapes before and after. Their pods
     /// stay placed.
     pub(super) fn reshape(&mut self, classes: &[(ClassId, u32, u32)], inputs: &CounterInputs<'_>) {
-        // Predicates match the pods as before, unless they are not compared any more.
-        let mut recounted: HashMap<ClassId, (u32, u32)> = HashMap::new();
         for (class, from, to) in classes {
-            let pods = self.placed_of(*class);
             let (from, to) = (self.profile_of(*from), self.profile_of(*to));
-            self.profiles.get_mut(from).placed -= pods;
-            self.profiles.get_mut(to).placed += pods;
             let is_unjudged = |profile| self.profiles.get(profile).is_unjudged;
-            if pods > 0 && is_unjudged(from) != is_unjudged(to) {
-                recounted.insert(*class, (from, to));
+            // Predicates match the pods as before, unless they are not compared any more.
+            if self.placed_of(*class) == 0 || is_unjudged(from) == is_unjudged(to) {
+                continue;
             }
-        }
-        if recounted.is_empty() {
-            return;
-        }
-        for (node, slot) in inputs.nodes.iter() {
-            for placed in &slot.pods {
-                if let Some((from, to)) = recounted.get(&placed.class) {
-                    self.shift_profile(*from, node, placed.count, false);
-                    self.shift_profile(*to, node, placed.count, true);
-                }
+            for (node, count) in self.places.of(*class, inputs.nodes) {
+                self.shift_profile(from, node, count, false);
+                self.shift_profile(to, node, count, true);
             }
         }
     }
@@ -282,20 +277,20 @@ impl Counting {
         if self.placed.len() <= at {
             self.placed.resize(at + 1, 0);
         }
-        let profile = self.profile_of(shape);
-        let of_profile = &mut self.profiles.get_mut(profile).placed;
-        for placed in [&mut self.placed[at], of_profile] {
-            *placed = if up {
-                *placed + 1
-            } else {
-                placed.saturating_sub(1)
-            };
+        if up {
+            self.places.note(class, node);
         }
+        let placed = &mut self.placed[at];
+        *placed = if up {
+            *placed + 1
+        } else {
+            placed.saturating_sub(1)
+        };
         let count = Count {
             running: u32::from(!terminating),
             terminating: u32::from(terminating),
         };
-        self.shift_profile(profile, node, count, up);
+        self.shift_profile(self.profile_of(shape), node, count, up);
     }
 
     /// Adds or subtracts all pods of a class on a node, for a node that is added or
@@ -325,18 +320,25 @@ impl Counting {
         let (Counted::Matching(predicate) | Counted::Spread { predicate, .. }) = counted else {
             return;
         };
-        let profiles = self.profiles.matched(predicate).iter();
-        let mut profiles = profiles.map(|profile| self.profiles.get(*profile));
-        if profiles.all(|profile| profile.placed == 0) {
-            return;
+        for profile in self.profiles.matched(predicate).to_vec() {
+            for (node, count) in self.placed_in(profile, inputs) {
+                self.shift_counter(counter, node, count, true);
+            }
         }
-        for (node, slot) in inputs.nodes.iter() {
-            for placed in &slot.pods {
-                if self.is_matched(inputs.classes.shape_of(placed.class), predicate) {
-                    self.shift_counter(counter, node, placed.count, true);
+    }
+
+    /// Returns the placed pods of a profile by class and node, also while classes are being
+    /// reshaped.
+    fn placed_in(&mut self, profile: u32, inputs: &CounterInputs<'_>) -> Vec<(NodeId, Count)> {
+        let mut placed = Vec::new();
+        for shape in &self.shapes_of[profile as usize] {
+            for class in inputs.classes.members(*shape) {
+                if self.placed_of(class) > 0 {
+                    placed.extend(self.places.of(class, inputs.nodes));
                 }
             }
         }
+        placed
     }
 
     fn shift_counter(&mut self, counter: u32, node: NodeId, count: Count, up: bool) {

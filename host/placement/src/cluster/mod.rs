@@ -9,15 +9,18 @@ mod counting;
 mod diagnosis;
 mod domains;
 mod index;
+mod interning;
 mod journal;
 mod new_nodes;
 mod node_signature;
 mod nodes;
+mod places;
 mod pod_limits;
 mod predicate;
 mod profiles;
 mod rebuild;
 mod relations;
+mod relevant_labels;
 mod score;
 mod static_filters;
 mod storage;
@@ -36,18 +39,15 @@ pub(crate) use self::node_signature::Dependencies;
 pub use self::nodes::NodeId;
 pub(crate) use self::nodes::{CPU, MEMORY, PODS};
 
-use self::classes::{Classes, Parts};
+use self::classes::Classes;
 use self::counting::CounterInputs;
 use self::journal::{Change, Journal};
 use self::new_nodes::NewNodes;
 use self::nodes::{Nodes, Slot};
-use self::pod_limits::{exceeded_by_spread, exceeded_by_terms};
-use self::predicate::PodTerm;
 use self::relations::Relations;
 use self::static_filters::StaticFilters;
-use self::terms::KeyedTerms;
 use crate::condition::label_set;
-use crate::intern::{Symbol, Symbols};
+use crate::intern::Symbols;
 use crate::volumes::Storage;
 use crate::{Labels, Name, Node, Pod, Resources};
 
@@ -225,41 +225,6 @@ impl Cluster {
         class
     }
 
-    fn find_class(&mut self, pod: &Pod) -> ClassId {
-        let namespace = self.symbols.intern(&pod.namespace);
-        let nodes = &self.nodes;
-        let is_on_nodes = |key| nodes.have_label(key);
-        let (statics, divides_kinds) = self.statics.intern(pod, &mut self.symbols, is_on_nodes);
-        if divides_kinds {
-            self.find_kinds();
-        }
-        let (terms, new) = self.relations.find_terms(pod, namespace);
-        if new {
-            self.add_terms(pod, namespace);
-        }
-        let parts = Parts {
-            namespace,
-            statics,
-            terms,
-        };
-        let class = self
-            .classes
-            .class(pod, parts, &mut self.symbols, &mut self.nodes);
-        if !self.classes.has_shape(class) {
-            if exceeded_by_spread(&pod.spread).is_none() {
-                let selectors = pod.spread.iter();
-                let selectors = selectors.map(|constraint| constraint.selector.as_ref());
-                let terms: Vec<PodTerm> = selectors
-                    .map(|selector| PodTerm::of_spread(selector, namespace, &mut self.symbols))
-                    .collect();
-                self.add_relevant_keys(terms.iter().flat_map(PodTerm::keys));
-            }
-            self.assign_shape(class);
-            self.classes.push_bonds(self.find_bonds(class));
-        }
-        class
-    }
-
     /// Returns the representative of all classes whose pods no filter can distinguish
     /// from this one's, for grouping pods. It may change when [`Self::class`] is called
     /// with a pod whose selectors use a label key for the first time.
@@ -293,44 +258,6 @@ impl Cluster {
     /// those of past pods.
     pub fn has_too_many_connections(&self) -> bool {
         self.relations.counting.were_refused()
-    }
-
-    fn add_terms(&mut self, pod: &Pod, namespace: Symbol) {
-        let terms = KeyedTerms::of(pod, namespace, &mut self.symbols);
-        if let Some(why) = exceeded_by_terms(pod) {
-            let (relations, mut inputs) = self.counter_inputs();
-            relations.add_unjudged_terms(&terms, (namespace, why), &mut inputs);
-            return;
-        }
-        self.add_relevant_keys(terms.label_keys());
-        let (relations, mut inputs) = self.counter_inputs();
-        relations.add_terms(&terms, namespace, &mut inputs);
-    }
-
-    /// Makes label keys of pods relevant to shapes. Classes whose shape changes by it
-    /// get a new one.
-    fn add_relevant_keys(&mut self, keys: impl Iterator<Item = Symbol>) {
-        let classes = self.classes.add_relevant_keys(keys);
-        let mut reshaped = Vec::with_capacity(classes.len());
-        for class in classes {
-            let from = self.classes.shape_of(class);
-            reshaped.push((class, from, self.assign_shape(class)));
-        }
-        if !reshaped.is_empty() {
-            let left = reshaped.iter().map(|(_, from, _)| *from);
-            self.classes.find_first(left);
-            let (relations, inputs) = self.counter_inputs();
-            relations.counting.reshape(&reshaped, &inputs);
-        }
-    }
-
-    fn assign_shape(&mut self, class: ClassId) -> u32 {
-        let (shape, new) = self.classes.assign_shape(class);
-        if new {
-            let (relations, mut inputs) = self.counter_inputs();
-            relations.add_shape(shape, &mut inputs);
-        }
-        shape
     }
 
     fn counter_inputs(&mut self) -> (&mut Relations, CounterInputs<'_>) {
@@ -433,14 +360,6 @@ impl Cluster {
                 .statics
                 .kind(&slot.labels, &node.taints, node.unschedulable);
             self.nodes.kind[id.at()] = kind;
-        }
-    }
-
-    fn find_kinds(&mut self) {
-        self.new_nodes.forget_templates();
-        let ids: Vec<NodeId> = self.node_ids().collect();
-        for id in ids {
-            self.find_kind(id);
         }
     }
 }

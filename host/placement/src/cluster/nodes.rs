@@ -324,6 +324,14 @@ impl Nodes {
 }
 
 impl Slot {
+    /// Returns the number of pods of a class. `None` if there are none.
+    pub(super) fn count(&self, class: ClassId) -> Option<Count> {
+        let at = self
+            .pods
+            .binary_search_by_key(&class, |placed| placed.class);
+        at.ok().map(|at| self.pods[at].count)
+    }
+
     /// Adds a pod of a class, or removes one if not `up`. Returns false if there was
     /// none to remove.
     pub(super) fn shift(&mut self, class: ClassId, terminating: bool, up: bool) -> bool {

@@ -1,5 +1,6 @@
 //! Predicates on pods, by namespace and labels.
 
+use super::relevant_labels::ReadKey;
 use crate::condition::{Condition, Feature, LabelSet, all_hold, conditions};
 use crate::intern::{Symbol, Symbols};
 use crate::{AffinityTerm, LabelSelector, Name};
@@ -105,10 +106,17 @@ impl PodTerm {
         }
     }
 
-    /// Returns the keys of pod labels that the term uses.
-    pub(super) fn keys(&self) -> impl Iterator<Item = Symbol> {
+    /// Returns the keys of pod labels that the term reads.
+    pub(super) fn keys(&self) -> impl Iterator<Item = ReadKey> {
+        let namespace = match *self.namespaces {
+            [only] if self.more.is_none() => Some(only),
+            _ => None,
+        };
         let conditions = self.selector.iter().flatten();
-        conditions.map(|condition| condition.key)
+        conditions.map(move |condition| ReadKey {
+            key: condition.key,
+            namespace,
+        })
     }
 
     /// Returns labels of which every pod that it matches has one: each of the lists is of

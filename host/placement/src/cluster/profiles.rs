@@ -29,7 +29,6 @@ pub(super) struct Profile {
     exempting: HashMap<u32, Vec<u32>>,
     /// Counters of pods whose terms are not judged, and might match its pods.
     pub(super) blocking: Vec<u32>,
-    pub(super) placed: u64,
     /// Whether no predicate is compared with its pods.
     pub(super) is_unjudged: bool,
     /// Number of the first of `counted`, which are of its own terms.

@@ -8,6 +8,7 @@ use super::counter::{Counted, Selected};
 use super::counting::{CounterInputs, Counting, Wanted};
 use super::domains::WHOLE_CLUSTER;
 use super::predicate::{PodTerm, Predicate};
+use super::relevant_labels::ReadKey;
 use crate::intern::{Symbol, Symbols};
 use crate::{AffinityTerm, LabelSelector, Operator, Pod, Requirement, Unjudged};
 
@@ -130,8 +131,8 @@ impl KeyedTerms {
         affinity.chain(self.anti.iter().map(|exclusion| &exclusion.term))
     }
 
-    /// Returns the keys of pod labels that the terms use.
-    pub(super) fn label_keys(&self) -> impl Iterator<Item = Symbol> {
+    /// Returns the keys of pod labels that the terms read.
+    pub(super) fn label_keys(&self) -> impl Iterator<Item = ReadKey> {
         self.terms().flat_map(PodTerm::keys)
     }
 

@@ -1,6 +1,6 @@
 //! Shapes of classes: pods that no filter can distinguish.
 
-use flyball_placement::{AffinityTerm, Cluster, LabelSelector, Pod, Requirement};
+use flyball_placement::{AffinityTerm, Cluster, LabelSelector, Name, Pod, Requirement};
 
 use crate::HOST;
 
@@ -35,4 +35,45 @@ fn pods_that_a_new_selector_tells_apart_have_representatives_of_their_own() {
     let plain = cluster.class(&of(&[]));
     assert_eq!(cluster.representative(labelled), labelled);
     assert_eq!(cluster.representative(plain), plain);
+}
+
+/// What the selectors of one namespace read does not divide the pods of another, unless they
+/// may select them.
+#[test]
+fn a_selector_tells_only_pods_apart_that_it_may_select() {
+    let of = |namespace: &str, labels: &[(&str, &str)]| Pod {
+        namespace: namespace.into(),
+        labels: labels.iter().copied().collect(),
+        ..Pod::default()
+    };
+    let reader = |namespace: &str, namespaces: &[&str], key: &str| {
+        let mut reader = of(namespace, &[]);
+        let names = namespaces.iter().map(|name| Name::from(*name));
+        reader.anti_affinity.push(AffinityTerm {
+            topology_key: HOST.into(),
+            selector: Some(LabelSelector(vec![Requirement::equals(key, "web")])),
+            namespaces: names.collect(),
+            namespace_selector: None,
+        });
+        reader
+    };
+    let mut cluster = Cluster::default();
+    let labels = [("app", "web"), ("tier", "web")];
+    let labelled = cluster.class(&of("shop", &labels));
+    let plain = cluster.class(&of("shop", &[]));
+    cluster.class(&reader("other", &[], "app"));
+    cluster.class(&reader("other", &["other"], "app"));
+    assert_eq!(cluster.representative(plain), labelled);
+    let second = cluster.class(&of("shop", &[("app", "web")]));
+    assert_eq!(cluster.representative(second), labelled);
+    cluster.class(&reader("other", &["shop"], "app"));
+    assert_eq!(cluster.representative(plain), plain);
+    assert_eq!(cluster.representative(second), labelled);
+
+    // A term that may select pods of any namespace.
+    let mut wide = reader("other", &[], "tier");
+    wide.anti_affinity[0].namespace_selector = Some(LabelSelector::default());
+    cluster.class(&wide);
+    assert_eq!(cluster.representative(second), second);
+    assert_eq!(cluster.representative(labelled), labelled);
 }

@@ -38,7 +38,10 @@ impl Counting {
                 _ => {}
             }
         }
-        let placed = self.nodes_of(profile, inputs);
+        if more.is_empty() && fewer.is_empty() {
+            return;
+        }
+        let placed = self.placed_in(profile, inputs);
         let connections = more.iter();
         let connections = connections.map(|predicate| self.profiles.connections(*predicate));
         if !self.connections.add(namespace, connections.sum()) {
@@ -73,17 +76,5 @@ impl Counting {
         for (node, count) in placed {
             self.shift_profile(profile, *node, *count, true);
         }
-    }
-
-    /// Returns the nodes with pods of a profile.
-    fn nodes_of(&self, profile: u32, inputs: &CounterInputs<'_>) -> Vec<(NodeId, Count)> {
-        if self.profiles.get(profile).placed == 0 {
-            return Vec::new();
-        }
-        let nodes = inputs.nodes.iter();
-        let placed = nodes.flat_map(|(node, slot)| slot.pods.iter().map(move |pods| (node, pods)));
-        let own = placed
-            .filter(|(_, pods)| self.profile_of(inputs.classes.shape_of(pods.class)) == profile);
-        own.map(|(node, pods)| (node, pods.count)).collect()
     }
 }

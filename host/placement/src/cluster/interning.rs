@@ -1,0 +1,102 @@
+//! Finding the class of a pod that no class is known for yet.
+
+use super::classes::Parts;
+use super::pod_limits::{exceeded_by_spread, exceeded_by_terms};
+use super::predicate::PodTerm;
+use super::relevant_labels::ReadKey;
+use super::terms::KeyedTerms;
+use super::{ClassId, Cluster, NodeId};
+use crate::Pod;
+use crate::intern::Symbol;
+
+impl Cluster {
+    pub(super) fn find_class(&mut self, pod: &Pod) -> ClassId {
+        let namespace = self.symbols.intern(&pod.namespace);
+        let nodes = &self.nodes;
+        let is_on_nodes = |key| nodes.have_label(key);
+        let (statics, divides_kinds) = self.statics.intern(pod, &mut self.symbols, is_on_nodes);
+        if divides_kinds {
+            self.find_kinds();
+        }
+        let (terms, new) = self.relations.find_terms(pod, namespace);
+        if new {
+            self.add_terms(pod, namespace);
+        }
+        let parts = Parts {
+            namespace,
+            statics,
+            terms,
+        };
+        let class = self
+            .classes
+            .class(pod, parts, &mut self.symbols, &mut self.nodes);
+        if !self.classes.has_shape(class) {
+            let keys = self.keys_of_spread(pod, namespace);
+            self.add_relevant_keys(keys);
+            self.assign_shape(class);
+            self.classes.push_bonds(self.find_bonds(class));
+        }
+        class
+    }
+
+    fn find_kinds(&mut self) {
+        self.new_nodes.forget_templates();
+        let ids: Vec<NodeId> = self.node_ids().collect();
+        for id in ids {
+            self.find_kind(id);
+        }
+    }
+
+    fn add_terms(&mut self, pod: &Pod, namespace: Symbol) {
+        let terms = KeyedTerms::of(pod, namespace, &mut self.symbols);
+        if let Some(why) = exceeded_by_terms(pod) {
+            let (relations, mut inputs) = self.counter_inputs();
+            relations.add_unjudged_terms(&terms, (namespace, why), &mut inputs);
+            return;
+        }
+        self.add_relevant_keys(terms.label_keys().collect());
+        let (relations, mut inputs) = self.counter_inputs();
+        relations.add_terms(&terms, namespace, &mut inputs);
+    }
+
+    /// Returns the keys of pod labels that a pod's spread constraints read. None if they are
+    /// too many to be judged.
+    fn keys_of_spread(&mut self, pod: &Pod, namespace: Symbol) -> Vec<ReadKey> {
+        if exceeded_by_spread(&pod.spread).is_some() {
+            return Vec::new();
+        }
+        let mut keys = Vec::new();
+        for constraint in &pod.spread {
+            let selector = constraint.selector.as_ref();
+            let term = PodTerm::of_spread(selector, namespace, &mut self.symbols);
+            keys.extend(term.keys());
+        }
+        keys
+    }
+
+    /// Makes label keys of pods relevant to shapes. Classes whose shape changes by it
+    /// get a new one.
+    fn add_relevant_keys(&mut self, keys: Vec<ReadKey>) {
+        let classes = self.classes.add_relevant_keys(keys);
+        let mut reshaped = Vec::with_capacity(classes.len());
+        for class in classes {
+            let from = self.classes.shape_of(class);
+            reshaped.push((class, from, self.assign_shape(class)));
+        }
+        if !reshaped.is_empty() {
+            let left = reshaped.iter().map(|(_, from, _)| *from);
+            self.classes.find_first(left);
+            let (relations, inputs) = self.counter_inputs();
+            relations.counting.reshape(&reshaped, &inputs);
+        }
+    }
+
+    fn assign_shape(&mut self, class: ClassId) -> u32 {
+        let (shape, new) = self.classes.assign_shape(class);
+        if new {
+            let (relations, mut inputs) = self.counter_inputs();
+            relations.add_shape(shape, &mut inputs);
+        }
+        shape
+    }
+}
