@@ -34,7 +34,7 @@ impl Connections {
     /// are beyond the limits.
     pub(super) fn add(&mut self, namespace: Symbol, more: usize) -> bool {
         if !self.have_room(namespace, more) {
-            self.refused = true;
+            self.note_refusal();
             return false;
         }
         if more > 0 {
@@ -50,6 +50,11 @@ impl Connections {
         if let Some(own) = self.by_namespace.get_mut(&namespace) {
             *own = own.saturating_sub(connections);
         }
+    }
+
+    /// Notes that connections were refused.
+    pub(super) fn note_refusal(&mut self) {
+        self.refused = true;
     }
 
     /// Whether connections were refused.

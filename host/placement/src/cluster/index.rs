@@ -99,18 +99,23 @@ impl Index {
         }
     }
 
-    /// Returns what all pods have in common that a predicate matches: of what it requires,
-    /// that which the fewest others have now.
+    /// Adds a profile with which no predicate is compared, whose id follows the last one's.
+    pub(super) fn add_unjudged_profile(&mut self) {
+        self.profile_count += 1;
+    }
+
+    /// Returns what all pods have in common that a predicate matches: of the labels that it
+    /// requires, those that the fewest have now; without any, the namespaces.
     fn anchor(&self, predicate: &[PodTerm]) -> Anchor {
         if predicate.iter().any(PodTerm::is_void) {
             return Anchor::Features(Vec::new());
         }
         let scope = scope(predicate);
         let required = predicate.iter().flat_map(PodTerm::features);
-        let namespaces = predicate.iter().filter_map(PodTerm::named_namespaces);
-        let all = required.chain(namespaces);
-        let rarest = all.min_by_key(|features| self.count(scope, features));
-        rarest.map_or(Anchor::Anything, Anchor::Features)
+        let rarest = required.min_by_key(|features| self.count(scope, features));
+        let namespaces = || predicate.iter().find_map(PodTerm::named_namespaces);
+        let features = rarest.or_else(namespaces);
+        features.map_or(Anchor::Anything, Anchor::Features)
     }
 
     /// Number of profiles and predicates that are found by these features.

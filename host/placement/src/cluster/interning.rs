@@ -4,10 +4,11 @@ use super::classes::Parts;
 use super::pod_limits::{exceeded_by_spread, exceeded_by_terms};
 use super::predicate::PodTerm;
 use super::relevant_labels::ReadKey;
+use super::steps::of_reshaping;
 use super::terms::KeyedTerms;
 use super::{ClassId, Cluster, NodeId};
-use crate::Pod;
 use crate::intern::Symbol;
+use crate::{Pod, Unjudged};
 
 impl Cluster {
     pub(super) fn find_class(&mut self, pod: &Pod) -> ClassId {
@@ -16,6 +17,8 @@ impl Cluster {
         let is_on_nodes = |key| nodes.have_label(key);
         let (statics, divides_kinds) = self.statics.intern(pod, &mut self.symbols, is_on_nodes);
         if divides_kinds {
+            let nodes = self.nodes.len();
+            self.relations.counting.steps.add_for_all(nodes);
             self.find_kinds();
         }
         let (terms, new) = self.relations.find_terms(pod, namespace);
@@ -32,8 +35,9 @@ impl Cluster {
             .class(pod, parts, &mut self.symbols, &mut self.nodes);
         if !self.classes.has_shape(class) {
             let keys = self.keys_of_spread(pod, namespace);
-            self.add_relevant_keys(keys);
-            self.assign_shape(class);
+            // If they are refused, the constraints are not judged.
+            self.add_relevant_keys(keys, namespace).ok();
+            self.assign_shape(class, None);
             self.classes.push_bonds(self.find_bonds(class));
         }
         class
@@ -49,14 +53,14 @@ impl Cluster {
 
     fn add_terms(&mut self, pod: &Pod, namespace: Symbol) {
         let terms = KeyedTerms::of(pod, namespace, &mut self.symbols);
-        if let Some(why) = exceeded_by_terms(pod) {
-            let (relations, mut inputs) = self.counter_inputs();
-            relations.add_unjudged_terms(&terms, (namespace, why), &mut inputs);
-            return;
-        }
-        self.add_relevant_keys(terms.label_keys().collect());
+        let keys: Vec<ReadKey> = terms.label_keys().collect();
+        let refused =
+            exceeded_by_terms(pod).or_else(|| self.add_relevant_keys(keys, namespace).err());
         let (relations, mut inputs) = self.counter_inputs();
-        relations.add_terms(&terms, namespace, &mut inputs);
+        match refused {
+            Some(why) => relations.add_unjudged_terms(&terms, (namespace, why), &mut inputs),
+            None => relations.add_terms(&terms, namespace, &mut inputs),
+        }
     }
 
     /// Returns the keys of pod labels that a pod's spread constraints read. None if they are
@@ -74,28 +78,56 @@ impl Cluster {
         keys
     }
 
-    /// Makes label keys of pods relevant to shapes. Classes whose shape changes by it
-    /// get a new one.
-    fn add_relevant_keys(&mut self, keys: Vec<ReadKey>) {
+    /// Makes label keys of pods relevant to shapes, for a pod of a namespace whose terms or
+    /// constraints read them. Classes whose shape changes by it get a new one.
+    ///
+    /// # Errors
+    ///
+    /// The limit that the namespace is beyond.
+    fn add_relevant_keys(
+        &mut self,
+        mut keys: Vec<ReadKey>,
+        namespace: Symbol,
+    ) -> Result<(), Unjudged> {
+        keys.retain(|key| !self.classes.is_read(*key));
+        if keys.is_empty() {
+            return Ok(());
+        }
+        if !self.relations.counting.steps.allow(namespace) {
+            return Err(Unjudged::TooManyComparisons);
+        }
         let classes = self.classes.add_relevant_keys(keys);
         let mut reshaped = Vec::with_capacity(classes.len());
         for class in classes {
             let from = self.classes.shape_of(class);
-            reshaped.push((class, from, self.assign_shape(class)));
+            let to = self.assign_shape(class, Some(namespace));
+            reshaped.push((class, from, to));
         }
         if !reshaped.is_empty() {
-            let left = reshaped.iter().map(|(_, from, _)| *from);
-            self.classes.find_first(left);
-            let (relations, inputs) = self.counter_inputs();
-            relations.counting.reshape(&reshaped, &inputs);
+            self.reshape(&reshaped, namespace);
         }
+        Ok(())
     }
 
-    fn assign_shape(&mut self, class: ClassId) -> u32 {
+    /// Moves the pods of classes to their new shapes.
+    fn reshape(&mut self, classes: &[(ClassId, u32, u32)], namespace: Symbol) {
+        let labels = classes.iter().map(|(class, _, _)| {
+            let labels = self.classes.key(*class).labels;
+            of_reshaping(self.classes.labels(labels).len())
+        });
+        let steps = labels.sum();
+        self.relations.counting.steps.add(namespace, steps);
+        let left = classes.iter().map(|(_, from, _)| *from);
+        self.classes.find_first(left);
+        let (relations, inputs) = self.counter_inputs();
+        relations.counting.reshape(classes, &inputs);
+    }
+
+    fn assign_shape(&mut self, class: ClassId, reshaped_by: Option<Symbol>) -> u32 {
         let (shape, new) = self.classes.assign_shape(class);
         if new {
             let (relations, mut inputs) = self.counter_inputs();
-            relations.add_shape(shape, &mut inputs);
+            relations.add_shape(shape, reshaped_by, &mut inputs);
         }
         shape
     }

@@ -23,6 +23,7 @@ mod relations;
 mod relevant_labels;
 mod score;
 mod static_filters;
+mod steps;
 mod storage;
 mod terms;
 mod unjudged_pods;
@@ -254,8 +255,15 @@ impl Cluster {
         self.statics.kind_count()
     }
 
-    /// Whether pods are not judged because of the number of their connections, including
-    /// those of past pods.
+    /// Number of steps that it took to find the classes of all pods: comparisons of terms
+    /// with pods, and pods and nodes that were looked at again. It depends on the pods and
+    /// their order alone.
+    pub fn step_count(&self) -> usize {
+        self.relations.counting.steps.all()
+    }
+
+    /// Whether pods are not judged because of the number of their connections or of these
+    /// steps, including those of past pods.
     pub fn has_too_many_connections(&self) -> bool {
         self.relations.counting.were_refused()
     }

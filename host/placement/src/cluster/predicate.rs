@@ -151,6 +151,12 @@ impl PodTerm {
         self.more.is_some()
     }
 
+    /// Returns the number of steps of comparing it with a pod, at most.
+    pub(super) fn weight(&self) -> usize {
+        let conditions = self.selector.iter().chain(&self.more);
+        1 + conditions.map(|conditions| conditions.len()).sum::<usize>()
+    }
+
     /// Whether it matches a pod with these labels. An empty namespace selector selects
     /// all namespaces, any other only those that exist.
     pub(super) fn matches(

@@ -4,6 +4,7 @@
 use hashbrown::HashMap;
 
 use super::counter::Counted;
+use crate::Unjudged;
 use crate::intern::Symbol;
 
 /// Properties that pods of a profile share.
@@ -29,8 +30,8 @@ pub(super) struct Profile {
     exempting: HashMap<u32, Vec<u32>>,
     /// Counters of pods whose terms are not judged, and might match its pods.
     pub(super) blocking: Vec<u32>,
-    /// Whether no predicate is compared with its pods.
-    pub(super) is_unjudged: bool,
+    /// Why no predicate is compared with its pods, if none is.
+    pub(super) unjudged: Option<Unjudged>,
     /// Number of the first of `counted`, which are of its own terms.
     own: usize,
 }
@@ -43,6 +44,11 @@ impl Profile {
             own: owning.len(),
             ..Self::default()
         }
+    }
+
+    /// Whether no predicate is compared with its pods.
+    pub(super) fn is_unjudged(&self) -> bool {
+        self.unjudged.is_some()
     }
 
     /// Whether a predicate matches its pods.
@@ -98,16 +104,8 @@ impl Profile {
 struct Matching {
     profiles: Vec<u32>,
     counters: Vec<(u32, Counted)>,
-}
-
-impl Matching {
-    /// Number of connections with each profile.
-    fn connections(&self) -> usize {
-        let counters = self.counters.iter();
-        counters
-            .filter(|(_, counted)| counted.is_of_matched_pods())
-            .count()
-    }
+    /// Number of connections with each profile: of the counters of the matched pods.
+    connections: usize,
 }
 
 /// Which predicates match which profiles.
@@ -152,7 +150,7 @@ impl Profiles {
 
     /// Number of connections that a predicate makes with each profile that it matches.
     pub(super) fn connections(&self, predicate: u32) -> usize {
-        self.matching[predicate as usize].connections()
+        self.matching[predicate as usize].connections
     }
 
     /// Records that a predicate matches a profile: the predicate's counters count it.
@@ -181,9 +179,9 @@ impl Profiles {
 
     /// Reverts [`Self::connect`] for all predicates, and compares none with the profile
     /// any more.
-    pub(super) fn stop_judging(&mut self, profile: u32) {
+    pub(super) fn stop_judging(&mut self, profile: u32, why: Unjudged) {
         let known = &mut self.profiles[profile as usize];
-        known.is_unjudged = true;
+        known.unjudged = Some(why);
         for predicate in known.clear() {
             let matching = &mut self.matching[predicate as usize];
             matching.profiles.retain(|known| *known != profile);
@@ -194,6 +192,7 @@ impl Profiles {
     pub(super) fn join(&mut self, counter: u32, counted: Counted) {
         let matching = &mut self.matching[counted.predicate() as usize];
         matching.counters.push((counter, counted));
+        matching.connections += usize::from(counted.is_of_matched_pods());
         for profile in &matching.profiles {
             self.profiles[*profile as usize].join(counter, counted);
         }

@@ -135,10 +135,9 @@ impl Relations {
         inputs: &mut CounterInputs<'_>,
     ) {
         let wanted = terms.wanted();
-        let terms = if self.counting.add_predicates(&wanted, namespace, inputs) {
-            terms.counters(&mut self.counting, namespace, inputs)
-        } else {
-            self.blocking_terms(terms, namespace, Unjudged::TooManyConnections, inputs)
+        let terms = match self.counting.add_predicates(&wanted, namespace, inputs) {
+            Ok(()) => terms.counters(&mut self.counting, namespace, inputs),
+            Err(why) => self.blocking_terms(terms, namespace, why, inputs),
         };
         self.terms.push(terms);
     }
@@ -165,11 +164,17 @@ impl Relations {
         terms.blocking_counters(&mut self.counting, &keys, (namespace, why), inputs)
     }
 
-    /// Adds a new shape. The label keys of its constraints are relevant already.
-    pub(super) fn add_shape(&mut self, shape: u32, inputs: &mut CounterInputs<'_>) {
+    /// Adds a new shape. The label keys of its constraints are relevant already, unless
+    /// they are refused. `reshaped_by` is as in [`Counting::add_shape`].
+    pub(super) fn add_shape(
+        &mut self,
+        shape: u32,
+        reshaped_by: Option<Symbol>,
+        inputs: &mut CounterInputs<'_>,
+    ) {
         let terms = inputs.classes.shape(shape).terms;
         let owning = &self.terms[terms as usize].owning;
-        self.counting.add_shape(shape, owning, inputs);
+        self.counting.add_shape(shape, owning, reshaped_by, inputs);
         let spread = self.spread(shape, inputs);
         let unjudged = self.terms[terms as usize].unjudged;
         self.shapes.push(Shape {
@@ -181,10 +186,7 @@ impl Relations {
 
     /// Why a shape's pods are not judged, if they are not.
     pub(super) fn unjudged(&self, shape: u32) -> Option<Unjudged> {
-        let by_profile = || {
-            let profile = self.counting.profile(shape);
-            profile.is_unjudged.then_some(Unjudged::TooManyConnections)
-        };
+        let by_profile = || self.counting.profile(shape).unjudged;
         self.shapes[shape as usize].unjudged.or_else(by_profile)
     }
 
@@ -212,6 +214,10 @@ impl Relations {
             .collect::<smallvec::SmallVec<[u32; 2]>>();
         let mut all = Vec::with_capacity(constraints.len());
         for (constraint, key) in constraints.iter().zip(&requires) {
+            let term = PodTerm::of_spread(constraint.selector.as_ref(), namespace, inputs.symbols);
+            if !term.keys().all(|key| inputs.classes.is_read(key)) {
+                return Err(Unjudged::TooManyComparisons);
+            }
             let view = ViewKey {
                 key: *key,
                 requires: requires.clone(),
@@ -220,7 +226,6 @@ impl Relations {
             };
             let view = self.counting.view(view, namespace, inputs);
             let view = view.ok_or(Unjudged::TooManyConnections)?;
-            let term = PodTerm::of_spread(constraint.selector.as_ref(), namespace, inputs.symbols);
             let labels = inputs.classes.labels(labels);
             let own = term.matches(namespace, None, labels, inputs.symbols);
             all.push(Spread {
@@ -254,9 +259,7 @@ impl Relations {
             key,
             view: Some(view),
         }];
-        if !self.counting.add_predicates(&wanted, namespace, inputs) {
-            return Err(Unjudged::TooManyConnections);
-        }
+        self.counting.add_predicates(&wanted, namespace, inputs)?;
         let [Wanted { predicate, .. }] = wanted;
         let predicate = self.counting.predicate(predicate, inputs);
         let counted = Counted::Spread { predicate, view };

@@ -14,6 +14,7 @@ mod packing_each;
 mod pod_limits;
 mod rebuild;
 mod shapes;
+mod steps;
 mod unjudged;
 mod vectors;
 

@@ -75,8 +75,8 @@ impl Counting {
         &self.unjudged
     }
 
-    /// Whether predicates or pods were refused because of their connections.
+    /// Whether predicates or pods were refused because of the connections or steps of all.
     pub(in super::super) fn were_refused(&self) -> bool {
-        self.connections.were_refused()
+        self.connections.were_refused() || self.steps.were_refused()
     }
 }

@@ -1,6 +1,7 @@
 //! Counting again after the labels of a namespace changed.
 
 use super::{Count, CounterInputs, Counting, NodeId};
+use crate::Unjudged;
 use crate::condition::LabelSet;
 use crate::intern::Symbol;
 
@@ -20,7 +21,7 @@ impl Counting {
             return;
         }
         for profile in self.index.profiles_in(name) {
-            if !self.profiles.get(profile).is_unjudged {
+            if !self.profiles.get(profile).is_unjudged() {
                 self.reconnect(profile, name, inputs);
             }
         }
@@ -45,7 +46,7 @@ impl Counting {
         let connections = more.iter();
         let connections = connections.map(|predicate| self.profiles.connections(*predicate));
         if !self.connections.add(namespace, connections.sum()) {
-            self.stop_judging(profile, &placed);
+            self.stop_judging(profile, Unjudged::TooManyConnections, &placed);
             return;
         }
         for (predicates, up) in [(more, true), (fewer, false)] {
@@ -68,11 +69,11 @@ impl Counting {
     }
 
     /// Compares no predicate with a profile any more. `placed` are its pods.
-    fn stop_judging(&mut self, profile: u32, placed: &[(NodeId, Count)]) {
+    fn stop_judging(&mut self, profile: u32, why: Unjudged, placed: &[(NodeId, Count)]) {
         for (node, count) in placed {
             self.shift_profile(profile, *node, *count, false);
         }
-        self.profiles.stop_judging(profile);
+        self.profiles.stop_judging(profile, why);
         for (node, count) in placed {
             self.shift_profile(profile, *node, *count, true);
         }
