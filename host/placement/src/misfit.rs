@@ -223,6 +223,8 @@ pub enum Unjudged {
     TooManyNodeNames,
     /// The pod's terms select too many pods, or too many terms select it.
     TooManyConnections,
+    /// More than 1,000 terms of the pod's namespace select the same pods.
+    TooManySelectors,
     /// Comparing the terms and pods of the namespace takes too many steps.
     TooManyComparisons,
     /// Pods whose terms can't be judged are in a domain of the node.
@@ -255,6 +257,10 @@ impl fmt::Display for Unjudged {
             Self::TooManyConnections => {
                 "terms of pod affinity and spread select too many pods (over a million times \
                  in the cluster): the pod can't be judged"
+            }
+            Self::TooManySelectors => {
+                "more than 1000 terms of pod affinity and spread of the namespace select the \
+                 same pods: the pod can't be judged"
             }
             Self::TooManyComparisons => {
                 "terms of pod affinity and spread of the namespace are compared with too many \

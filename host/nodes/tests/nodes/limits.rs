@@ -285,20 +285,22 @@ fn pods_with_too_many_terms_get_no_node_and_keep_theirs_and_are_named() {
     assert!(found.starts_with("unneeded"), "{found}");
 }
 
-/// A pod with 32 terms of anti-affinity of its own, each of which selects all such pods.
+/// A pod with two terms of anti-affinity of its own, each of which selects all pods of its
+/// crowd: the 500 pods before or after it.
 fn of_crowd(row: u32) -> Pod {
+    let crowd = format!("crowd-{}", row / 500);
     let term = |at: u32| {
         let except = Requirement {
             key: "id".into(),
             operator: Operator::NotIn,
             values: vec![format!("{row}-{at}").into()],
         };
-        on_host(vec![Requirement::equals("app", "crowd"), except])
+        on_host(vec![Requirement::equals("app", crowd.as_str()), except])
     };
     let id = row.to_string();
     Pod {
-        labels: [("app", "crowd"), ("id", &id)].into_iter().collect(),
-        anti_affinity: (0..32).map(term).collect(),
+        labels: [("app", crowd.as_str()), ("id", &id)].into_iter().collect(),
+        anti_affinity: (0..2).map(term).collect(),
         ..pod(1)
     }
 }
@@ -308,10 +310,10 @@ fn a_pod_that_is_not_judged_because_of_others_gets_a_node_once_they_are_gone() {
     let mut world = world(|_| ());
     world.group("a", 1000, (1, 1, 5));
     world.running("web", 1, "a-0", &pod(1000));
-    for row in 0..190 {
+    for row in 0..1000 {
         world.running(&format!("crowd-{row}"), 1, "a-0", &of_crowd(row));
     }
-    world.pods("new", 1, 0, &of_crowd(190));
+    world.pods("new", 1, 0, &of_crowd(1000));
     world.tick(10_000);
     assert_eq!(world.calls(), Vec::<String>::new());
     let events = world.events();

@@ -34,6 +34,8 @@ pub(super) struct Profile {
     pub(super) unjudged: Option<Unjudged>,
     /// Number of the first of `counted`, which are of its own terms.
     own: usize,
+    /// Number of connections with predicates that only match pods of its namespace.
+    pub(super) selected: usize,
 }
 
 impl Profile {
@@ -95,6 +97,7 @@ impl Profile {
         self.excluding = Vec::new();
         self.exempting = HashMap::new();
         self.blocking = Vec::new();
+        self.selected = 0;
         std::mem::take(&mut self.matches)
     }
 }
@@ -106,6 +109,15 @@ struct Matching {
     counters: Vec<(u32, Counted)>,
     /// Number of connections with each profile: of the counters of the matched pods.
     connections: usize,
+    /// Whether it may match pods of several namespaces.
+    is_foreign: bool,
+}
+
+impl Matching {
+    /// Number of connections with each profile, if they count as those of its namespace.
+    fn own_connections(&self) -> usize {
+        if self.is_foreign { 0 } else { self.connections }
+    }
 }
 
 /// Which predicates match which profiles.
@@ -132,8 +144,17 @@ impl Profiles {
         self.profiles.push(profile);
     }
 
-    pub(super) fn push_predicate(&mut self) {
-        self.matching.push(Matching::default());
+    /// Adds a predicate, and whether it may match pods of several namespaces.
+    pub(super) fn push_predicate(&mut self, is_foreign: bool) {
+        self.matching.push(Matching {
+            is_foreign,
+            ..Matching::default()
+        });
+    }
+
+    /// Whether a predicate may match pods of several namespaces.
+    pub(super) fn is_foreign(&self, predicate: u32) -> bool {
+        self.matching[predicate as usize].is_foreign
     }
 
     /// Returns the profiles that a predicate matches.
@@ -161,6 +182,7 @@ impl Profiles {
         if let Err(at) = known.matches.binary_search(&predicate) {
             known.matches.insert(at, predicate);
         }
+        known.selected += matching.own_connections();
         for (counter, counted) in &matching.counters {
             known.join(*counter, *counted);
         }
@@ -172,6 +194,7 @@ impl Profiles {
         let known = &mut self.profiles[profile as usize];
         matching.profiles.retain(|known| *known != profile);
         known.matches.retain(|known| *known != predicate);
+        known.selected = known.selected.saturating_sub(matching.own_connections());
         for (counter, counted) in &matching.counters {
             known.leave(*counter, *counted);
         }
@@ -192,9 +215,14 @@ impl Profiles {
     pub(super) fn join(&mut self, counter: u32, counted: Counted) {
         let matching = &mut self.matching[counted.predicate() as usize];
         matching.counters.push((counter, counted));
-        matching.connections += usize::from(counted.is_of_matched_pods());
+        let connections = usize::from(counted.is_of_matched_pods());
+        matching.connections += connections;
         for profile in &matching.profiles {
-            self.profiles[*profile as usize].join(counter, counted);
+            let known = &mut self.profiles[*profile as usize];
+            known.join(counter, counted);
+            if !matching.is_foreign {
+                known.selected += connections;
+            }
         }
     }
 }

@@ -114,28 +114,35 @@ fn a_pod_with_more_than_32_terms_fits_nowhere_and_keeps_its_namespace_off_its_do
     );
 }
 
+/// A pod of a crowd, with two terms that select all pods of the crowd.
+fn of_crowd(namespace: &str, crowd: usize, row: usize) -> Pod {
+    let app = format!("crowd-{crowd}");
+    let terms = (0..2).map(|at| term(HOST, &app, &format!("{row}-{at}")));
+    pod(namespace, &app, &row.to_string(), terms.collect())
+}
+
+/// Adds two crowds of 500 pods, each of which 1,000 terms select: a million connections.
+fn two_crowds(cluster: &mut Cluster, namespace: &str) -> Vec<ClassId> {
+    let rows = (0..1000).map(|row| cluster.class(&of_crowd(namespace, row / 500, row)));
+    rows.collect()
+}
+
 #[test]
 fn pods_are_judged_exactly_up_to_a_million_connections_and_by_namespace_beyond() {
     let (mut cluster, nodes) = cluster(4);
-    let web = |row: usize| {
-        let terms = (0..32).map(|at| term(HOST, "web", &format!("{row}-{at}")));
-        pod("a", "web", &row.to_string(), terms.collect())
-    };
-    let classes: Vec<ClassId> = (0..176).map(|row| cluster.class(&web(row))).collect();
-    // 176 pods, each with 32 terms that select all 176 of them.
+    let classes = two_crowds(&mut cluster, "a");
     assert!(!cluster.has_too_many_connections());
     assert!(cluster.place(classes[0], nodes[0], false));
-    for class in &classes[1..] {
+    for (row, class) in classes.iter().enumerate().skip(1) {
         assert_eq!(cluster.unjudged(*class), None);
         let fits: Vec<bool> = nodes
             .iter()
             .map(|node| cluster.fits(*class, *node))
             .collect();
-        assert_eq!(fits, [false, true, true, true]);
+        assert_eq!(fits, [row >= 500, true, true, true]);
     }
-    let more: Vec<ClassId> = (176..190).map(|row| cluster.class(&web(row))).collect();
+    let last = cluster.class(&of_crowd("a", 2, 0));
     assert!(cluster.has_too_many_connections());
-    let last = more[more.len() - 1];
     let too_many = Some(Unjudged::TooManyConnections);
     assert_eq!(cluster.unjudged(last), too_many);
     // Their terms may select it, and its terms may select them.
@@ -163,16 +170,15 @@ fn pods_are_judged_exactly_up_to_a_million_connections_and_by_namespace_beyond()
 fn a_pod_is_kept_off_the_zone_where_pods_of_its_namespace_are_not_judged() {
     let (mut cluster, nodes) = cluster(2);
     let waiting = cluster.class(&pod("a", "waiting", "1", vec![term("zone", "none", "1")]));
-    let mut fill = |namespace: &str, pods: usize| {
-        let classes = (0..pods).map(|row| {
+    two_crowds(&mut cluster, "full");
+    // A namespace has 10,000 connections in any case: those of 17 pods with 32 terms each.
+    let last = ["a", "b"].map(|namespace| {
+        let classes = (0..20).map(|row| {
             let terms = (0..32).map(|at| term(HOST, "web", &format!("{row}-{at}")));
             cluster.class(&pod(namespace, "web", &row.to_string(), terms.collect()))
         });
-        classes.last()
-    };
-    fill("full", 180);
-    // A namespace has 10,000 connections in any case: those of 17 pods with 32 terms each.
-    let last = ["a", "b"].map(|namespace| fill(namespace, 20).unwrap());
+        classes.last().unwrap()
+    });
     for (row, class) in last.into_iter().enumerate() {
         assert_eq!(cluster.unjudged(class), Some(Unjudged::TooManyConnections));
         assert!(cluster.place(class, nodes[row], false));
@@ -229,4 +235,100 @@ fn pods_beyond_the_limit_of_views_are_not_judged_and_others_are() {
     );
     assert_eq!(spread("a", 7), (None, true));
     assert_eq!(spread("b", 5000), (None, true));
+}
+
+/// Terms of a namespace select the same pods up to 1,000 times. It is the pod with one more
+/// term that is not judged, or one that the terms before would select.
+#[test]
+fn terms_that_select_pods_that_1000_terms_select_are_not_judged() {
+    let (mut cluster, nodes) = cluster(2);
+    let crowd = |row: usize| {
+        let terms = (0..25).map(|at| term(HOST, "web", &format!("{row}-{at}")));
+        pod("a", "crowd", &row.to_string(), terms.collect())
+    };
+    let web = cluster.class(&pod("a", "web", "web", Vec::new()));
+    let judged: Vec<ClassId> = (0..40).map(|row| cluster.class(&crowd(row))).collect();
+    assert!(!cluster.has_too_many_connections());
+    let beyond = cluster.class(&crowd(40));
+    let too_many = Some(Unjudged::TooManySelectors);
+    assert_eq!(cluster.unjudged(beyond), too_many);
+    assert_eq!(
+        verdicts(&cluster, beyond, &nodes),
+        [Some(Unjudged::TooManySelectors); 2]
+    );
+    assert_eq!(
+        Unjudged::TooManySelectors.to_string(),
+        "more than 1000 terms of pod affinity and spread of the namespace select the same pods: \
+         the pod can't be judged"
+    );
+    assert!(cluster.has_too_many_connections());
+    // The pods that are selected are judged, also those that come, and so are known terms.
+    let second = cluster.class(&pod("a", "web", "web-2", Vec::new()));
+    let known = cluster.class(&pod("a", "crowd", "known", crowd(7).anti_affinity));
+    for class in judged.iter().chain([&web, &second, &known]) {
+        assert_eq!(verdicts(&cluster, *class, &nodes), [None; 2]);
+    }
+    // The pod that is not judged keeps others off its node.
+    assert!(cluster.place(beyond, nodes[0], false));
+    let beside = Some(Unjudged::OtherPods);
+    assert_eq!(verdicts(&cluster, web, &nodes), [beside, None]);
+    assert!(cluster.unplace(beyond, nodes[0], false));
+
+    // Terms of pods that came before the pods that they select.
+    let mut cluster = Cluster::default();
+    for row in 0..41 {
+        let class = cluster.class(&crowd(row));
+        assert_eq!(cluster.unjudged(class), None);
+    }
+    let web = cluster.class(&pod("a", "web", "web", Vec::new()));
+    assert_eq!(cluster.unjudged(web), too_many);
+    let other = cluster.class(&pod("b", "web", "web", Vec::new()));
+    assert_eq!(cluster.unjudged(other), None);
+}
+
+/// A term that may select pods of other namespaces counts as 500 connections, whatever it
+/// selects. The pods that it selects are judged.
+#[test]
+fn terms_of_other_namespaces_do_not_use_up_what_a_namespace_has() {
+    let (mut cluster, nodes) = cluster(2);
+    let mut wide = |namespace: &str, row: usize, count: usize| {
+        let terms = (0..count).map(|at| AffinityTerm {
+            namespaces: vec!["shop".into()],
+            ..term(HOST, "web", &format!("{namespace}-{row}-{at}"))
+        });
+        let class = cluster.class(&pod(namespace, "wide", &row.to_string(), terms.collect()));
+        cluster.unjudged(class)
+    };
+    let too_many = Some(Unjudged::TooManyConnections);
+    // 2,000 of these terms are a million connections.
+    let refused: Vec<usize> = (0..70)
+        .filter(|row| wide("b", *row, 32).is_some())
+        .collect();
+    assert_eq!(refused, (62..70).collect::<Vec<usize>>());
+    assert_eq!(wide("b", 1000, 16), None);
+    assert_eq!(wide("b", 1001, 1), too_many);
+    // Each namespace has 20 of them in any case.
+    assert_eq!(wide("c", 0, 20), None);
+    assert_eq!(wide("c", 1, 1), too_many);
+
+    // 2,020 terms select these, and 500 of their own: 10,000 connections of a namespace.
+    let own = |row: usize| {
+        let terms = (0..25).map(|at| term(HOST, "web", &format!("{row}-{at}")));
+        pod("shop", "web", &row.to_string(), terms.collect())
+    };
+    let classes: Vec<ClassId> = (0..20).map(|row| cluster.class(&own(row))).collect();
+    for class in &classes {
+        assert_eq!(verdicts(&cluster, *class, &nodes), [None; 2]);
+    }
+    let owner = pod("b", "wide", "1", {
+        let terms = (0..32).map(|at| AffinityTerm {
+            namespaces: vec!["shop".into()],
+            ..term(HOST, "web", &format!("b-1-{at}"))
+        });
+        terms.collect()
+    });
+    let owner = cluster.class(&owner);
+    assert!(cluster.place(owner, nodes[0], false));
+    let fits = nodes.iter().map(|node| cluster.fits(classes[0], *node));
+    assert_eq!(fits.collect::<Vec<bool>>(), [false, true]);
 }

@@ -1,8 +1,11 @@
 //! Comparing predicates with profiles of pods.
 
+use hashbrown::HashMap;
+
 use super::{Counted, CounterInputs, CounterKey, Counting, Wanted};
 use crate::Unjudged;
-use crate::cluster::predicate::{PodTerm, Predicate};
+use crate::cluster::connections::{Load, MAX_OF_A_PROFILE, of_foreign_term};
+use crate::cluster::predicate::{PodTerm, Predicate, scope};
 use crate::intern::Symbol;
 
 /// Predicates that are about to be interned.
@@ -11,6 +14,8 @@ struct Planned<'a> {
     /// New predicates, and the profiles that they match.
     new: Vec<(&'a Predicate, Vec<u32>)>,
     connections: usize,
+    /// Connections of each profile with predicates that only match pods of its namespace.
+    by_profile: HashMap<u32, usize>,
 }
 
 impl Counting {
@@ -38,7 +43,8 @@ impl Counting {
         Ok(())
     }
 
-    /// Finds out how many connections a predicate would have.
+    /// Finds out how many connections a predicate would have. The pods that it matches are
+    /// judged in any case: it is the terms that may be refused.
     fn plan<'a>(
         &mut self,
         wanted: &'a Wanted,
@@ -58,13 +64,23 @@ impl Counting {
                 &planned.new[at].1
             }
         };
-        planned.connections += profiles.len();
-        if self.connections.have_room(namespace, planned.connections) {
-            Ok(())
-        } else {
+        planned.connections += profiles.len().max(least_connections(predicate));
+        if !self.connections.have_room(namespace, planned.connections) {
             self.connections.note_refusal();
-            Err(Unjudged::TooManyConnections)
+            return Err(Unjudged::TooManyConnections);
         }
+        if scope(predicate).is_none() {
+            return Ok(());
+        }
+        for profile in profiles {
+            let more = planned.by_profile.entry(*profile).or_default();
+            *more += 1;
+            if self.profiles.get(*profile).selected + *more > MAX_OF_A_PROFILE {
+                self.connections.note_refusal();
+                return Err(Unjudged::TooManySelectors);
+            }
+        }
+        Ok(())
     }
 
     /// Finds the profiles that a new predicate matches. Returns its index in `planned`.
@@ -115,8 +131,9 @@ impl Counting {
 
     fn add_predicate(&mut self, predicate: Predicate, profiles: &[u32]) -> u32 {
         let reads_namespaces = predicate.iter().any(PodTerm::reads_namespaces);
+        let is_foreign = scope(&predicate).is_none();
         let id = self.predicates.intern(predicate);
-        self.profiles.push_predicate();
+        self.profiles.push_predicate(is_foreign);
         self.index.add_predicate(id, self.predicates.get(id));
         if reads_namespaces {
             self.of_namespaces.push(id);
@@ -156,6 +173,20 @@ impl Counting {
         terms.all(|term| term.matches(key.namespace, namespace, labels, inputs.symbols))
     }
 
+    /// Returns the connections that predicates make with each profile that they match.
+    pub(super) fn load_of(&self, predicates: &[u32]) -> Load {
+        let mut load = Load::default();
+        for predicate in predicates {
+            let connections = self.profiles.connections(*predicate);
+            if self.profiles.is_foreign(*predicate) {
+                load.foreign += connections;
+            } else {
+                load.own += connections;
+            }
+        }
+        load
+    }
+
     /// Returns the steps of comparing predicates with a profile.
     pub(super) fn steps_of(&self, predicates: &[u32]) -> usize {
         let weights = predicates
@@ -163,6 +194,17 @@ impl Counting {
             .map(|predicate| weight(self.predicates.get(*predicate)));
         weights.sum()
     }
+}
+
+/// Returns the number of connections that a predicate counts as at least: one that may match
+/// pods of other namespaces, or depends on the labels of namespaces, is compared again and
+/// again with pods of others.
+fn least_connections(predicate: &[PodTerm]) -> usize {
+    let is_own = scope(predicate).is_some();
+    if is_own && !predicate.iter().any(PodTerm::reads_namespaces) {
+        return 0;
+    }
+    of_foreign_term(weight(predicate))
 }
 
 /// Returns the number of steps of a comparison with a profile, at most.

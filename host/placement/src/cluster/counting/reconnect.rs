@@ -43,10 +43,8 @@ impl Counting {
             return;
         }
         let placed = self.placed_in(profile, inputs);
-        let connections = more.iter();
-        let connections = connections.map(|predicate| self.profiles.connections(*predicate));
-        if !self.connections.add(namespace, connections.sum()) {
-            self.stop_judging(profile, Unjudged::TooManyConnections, &placed);
+        if let Err(why) = self.add_connections(profile, namespace, &more) {
+            self.stop_judging(profile, why, &placed);
             return;
         }
         for (predicates, up) in [(more, true), (fewer, false)] {
@@ -54,8 +52,8 @@ impl Counting {
                 if up {
                     self.profiles.connect(predicate, profile);
                 } else {
-                    let connections = self.profiles.connections(predicate);
-                    self.connections.remove(namespace, connections);
+                    self.connections
+                        .remove(namespace, self.load_of(&[predicate]));
                     self.profiles.disconnect(predicate, profile);
                 }
                 let counters: Vec<u32> = self.profiles.counters_of(predicate).collect();

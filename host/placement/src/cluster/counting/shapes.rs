@@ -2,6 +2,7 @@
 
 use super::{ClassId, CounterInputs, Counting, Profile, ProfileKey};
 use crate::Unjudged;
+use crate::cluster::connections::MAX_OF_A_PROFILE;
 use crate::intern::Symbol;
 
 impl Counting {
@@ -51,15 +52,34 @@ impl Counting {
         self.steps.add(reshaped_by.unwrap_or(namespace), steps);
         let mut predicates = [candidates.own, candidates.foreign].concat();
         predicates.retain(|id| self.matches(self.predicates.get(*id), profile, inputs));
-        let connections = predicates.iter();
-        let connections = connections.map(|predicate| self.profiles.connections(*predicate));
-        if !self.connections.add(namespace, connections.sum()) {
-            return Err(Unjudged::TooManyConnections);
-        }
+        self.add_connections(profile, namespace, &predicates)?;
         for predicate in predicates {
             self.profiles.connect(predicate, profile);
         }
         Ok(())
+    }
+
+    /// Counts further connections of a profile.
+    ///
+    /// # Errors
+    ///
+    /// The limit that they are beyond. Then none is counted.
+    pub(super) fn add_connections(
+        &mut self,
+        profile: u32,
+        namespace: Symbol,
+        predicates: &[u32],
+    ) -> Result<(), Unjudged> {
+        let load = self.load_of(predicates);
+        if self.profiles.get(profile).selected + load.own > MAX_OF_A_PROFILE {
+            self.connections.note_refusal();
+            return Err(Unjudged::TooManySelectors);
+        }
+        if self.connections.add_pods(namespace, load) {
+            Ok(())
+        } else {
+            Err(Unjudged::TooManyConnections)
+        }
     }
 
     /// Changes the shapes of classes, given with the shapes before and after. Their pods
