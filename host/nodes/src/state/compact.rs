@@ -12,9 +12,9 @@ const MIN_CLASSES: usize = 4096;
 /// Number of interned texts below which nothing is compacted.
 const MIN_TEXTS: usize = 4 * MIN_CLASSES;
 
-/// Number of classes that no pod has any more for which it is worth compacting if pods are
-/// not judged because of them: at least this, and this part of all classes. It is counted
-/// after as many changes.
+/// Number of classes that no pod has any more, or that are known twice, for which it is worth
+/// compacting if pods are not judged because of them: at least this, and this part of all
+/// classes. It is counted after as many changes.
 const MIN_UNUSED: u64 = 64;
 const UNUSED_PART: u64 = 16;
 
@@ -71,7 +71,7 @@ impl ClusterState {
     }
 
     /// Whether pods are not judged because of too many connections of their terms, of which
-    /// pods that are gone may have had a part.
+    /// pods that are gone may have had a part, or pods as they were known before.
     fn may_judge_more_pods(&mut self) -> bool {
         let changes = self.revision - self.compacted.looked_at;
         let classes = u64::try_from(self.cluster.class_count()).unwrap_or(u64::MAX);
@@ -82,6 +82,8 @@ impl ClusterState {
         }
         self.compacted.looked_at = self.revision;
         let used = u64::try_from(self.used_classes().len()).unwrap_or(u64::MAX);
-        classes >= used + MIN_UNUSED.max(used / UNUSED_PART)
+        let reshaped = u64::try_from(self.cluster.reshaped_count()).unwrap_or(u64::MAX);
+        let least = MIN_UNUSED.max(used / UNUSED_PART);
+        classes >= used + least || reshaped >= least
     }
 }

@@ -43,6 +43,19 @@ impl Cluster {
         class
     }
 
+    /// Notes which keys of labels a pod's rules read, before any pod or node is known.
+    /// Otherwise a key that is read for the first time changes shapes and kinds that are.
+    pub(super) fn read_keys(&mut self, pod: &Pod) {
+        let namespace = self.symbols.intern(&pod.namespace);
+        self.statics.read_keys(pod, &mut self.symbols);
+        let mut keys = self.keys_of_spread(pod, namespace);
+        if exceeded_by_terms(pod).is_none() {
+            let terms = KeyedTerms::of(pod, namespace, &mut self.symbols);
+            keys.extend(terms.label_keys());
+        }
+        self.classes.add_relevant_keys(keys);
+    }
+
     fn find_kinds(&mut self) {
         self.new_nodes.forget_templates();
         let ids: Vec<NodeId> = self.node_ids().collect();
@@ -116,6 +129,7 @@ impl Cluster {
             of_reshaping(self.classes.labels(labels).len())
         });
         let steps = labels.sum();
+        self.reshaped += classes.len();
         self.relations.counting.steps.add(namespace, steps);
         let left = classes.iter().map(|(_, from, _)| *from);
         self.classes.find_first(left);

@@ -81,6 +81,8 @@ pub struct Cluster {
     /// one after the other.
     repeated_pod: Option<(Pod, ClassId)>,
     last_class: Option<ClassId>,
+    /// Number of times that a class got another shape.
+    reshaped: usize,
 }
 
 impl Cluster {
@@ -260,6 +262,12 @@ impl Cluster {
     /// their order alone.
     pub fn step_count(&self) -> usize {
         self.relations.counting.steps.all()
+    }
+
+    /// Number of times that a class got another shape because a label was read for the first
+    /// time. What was known of the shapes before is kept. None in a rebuilt cluster.
+    pub fn reshaped_count(&self) -> usize {
+        self.reshaped
     }
 
     /// Whether pods are not judged because of the number of their connections or of these

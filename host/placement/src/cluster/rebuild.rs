@@ -4,6 +4,8 @@
 //! with new labels and terms are added and removed, they accumulate. A cluster rebuilt
 //! from the present objects holds only what those need.
 
+use std::collections::BTreeSet;
+
 use hashbrown::HashMap;
 
 use super::{ClassId, Cluster, NodeId};
@@ -43,7 +45,11 @@ impl Cluster {
     /// building the cluster did; worth it when [`Self::class_count`] is far above the
     /// number of pods.
     pub fn rebuilt(&self, classes: impl IntoIterator<Item = ClassId>) -> (Self, Vec<ClassId>) {
+        let classes: Vec<ClassId> = classes.into_iter().collect();
         let mut anew = Self::default();
+        for class in self.with_placed(&classes) {
+            anew.read_keys(&self.pod(class));
+        }
         for (name, labels) in self.journal.namespaces() {
             anew.set_namespace(name, labels);
         }
@@ -58,7 +64,7 @@ impl Cluster {
                 .or_insert_with(|| anew.class(&self.pod(class)))
         };
         let classes = classes.into_iter();
-        let classes = classes.map(|class| same(class, &mut anew)).collect();
+        let classes: Vec<ClassId> = classes.map(|class| same(class, &mut anew)).collect();
         for node in self.node_ids() {
             for (class, count) in self.placed(node) {
                 let class = same(class, &mut anew);
@@ -71,6 +77,13 @@ impl Cluster {
             }
         }
         (anew, classes)
+    }
+
+    /// Returns these classes and those of all placed pods.
+    fn with_placed(&self, classes: &[ClassId]) -> BTreeSet<ClassId> {
+        let slots = self.nodes.iter().map(|(_, slot)| slot);
+        let placed = slots.flat_map(|slot| slot.pods.iter().map(|placed| placed.class));
+        classes.iter().copied().chain(placed).collect()
     }
 
     /// Adds the nodes to another cluster, without pods, with the same ids.

@@ -108,6 +108,12 @@ impl StaticFilters {
         (id, divides_kinds)
     }
 
+    /// Notes the label keys that a pod uses, before any node is known.
+    pub(super) fn read_keys(&mut self, pod: &Pod, symbols: &mut Symbols) {
+        let affinity = NodeAffinity::new(pod, symbols);
+        self.used_keys.extend(affinity.keys());
+    }
+
     fn affinity(
         &mut self,
         pod: &Pod,

@@ -1,8 +1,8 @@
 //! The steps of finding the classes of pods: what they grow with, and their limit.
 
 use flyball_placement::{
-    AffinityTerm, ClassId, Cluster, LabelSelector, Labels, Misfit, Node, Operator, Pod, Reason,
-    Requirement, Unjudged,
+    AffinityTerm, ClassId, Cluster, LabelSelector, Labels, Misfit, Node, NodeId, Operator, Pod,
+    Reason, Requirement, Unjudged,
 };
 
 use crate::{HOST, node};
@@ -220,4 +220,43 @@ fn pods_whose_labels_are_read_for_the_first_time_take_steps() {
     cluster.class(&reader("a"));
     // Ten classes with two labels each, and the one pod that the term selects.
     assert_eq!(cluster.step_count(), 10 * (100 + 2 * 20) + 2);
+    assert_eq!(cluster.reshaped_count(), 10);
+}
+
+/// A rebuilt cluster knows what is read before it knows pods and nodes.
+#[test]
+fn a_rebuilt_cluster_changes_no_shapes_and_kinds() {
+    let mut cluster = Cluster::default();
+    let nodes: Vec<NodeId> = (0..4)
+        .map(|row| cluster.add_node(node(row, &format!("zone-{}", row % 2))))
+        .collect();
+    let mut classes = Vec::new();
+    for row in 0..10 {
+        let id = row.to_string();
+        let class = cluster.class(&pod("a", &[("id", &id)], Vec::new()));
+        assert!(cluster.place(class, nodes[row % 4], false));
+        classes.push(class);
+    }
+    let mut reader = pod(
+        "a",
+        &[],
+        vec![term("zone", vec![Requirement::equals("id", "1")])],
+    );
+    for key in ["zone", HOST] {
+        let value = node(0, "zone-0").labels.get(key).cloned().unwrap();
+        reader.node_selector.set(key.into(), value);
+        classes.push(cluster.class(&reader));
+    }
+    assert_eq!(cluster.reshaped_count(), 10);
+    // All nodes are alike at first, then by zone, then none is.
+    assert_eq!(cluster.kind_count(), 1 + 2 + 4);
+
+    let (rebuilt, renumbered) = cluster.rebuilt(classes.iter().copied());
+    assert_eq!(rebuilt.reshaped_count(), 0);
+    assert_eq!(rebuilt.kind_count(), 4);
+    for (class, anew) in classes.iter().zip(&renumbered) {
+        for id in &nodes {
+            assert_eq!(cluster.check(*class, *id), rebuilt.check(*anew, *id));
+        }
+    }
 }
