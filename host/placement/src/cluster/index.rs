@@ -72,29 +72,33 @@ impl Index {
         }
     }
 
-    /// Adds a profile, whose id follows the last one's. Returns the predicates that may
-    /// match it.
+    /// Adds a profile, whose id follows the last one's.
     pub(super) fn add_profile(
         &mut self,
         profile: u32,
         namespace: Symbol,
         labels: &[(Symbol, Symbol)],
-    ) -> Candidates {
-        let (mut own, mut foreign) = (Vec::new(), self.others.clone());
-        let labels = labels.iter();
-        let features =
-            labels.flat_map(|(key, value)| [Feature::Label(*key, *value), Feature::Key(*key)]);
-        for feature in features.chain([Feature::Namespace(namespace)]) {
-            let scopes = [(Some(namespace), &mut own), (None, &mut foreign)];
-            for (scope, candidates) in scopes {
-                let entry = (scope, feature);
-                self.profiles.entry(entry).or_default().push(profile);
-                candidates.extend(self.predicates.get(&entry).into_iter().flatten());
+    ) {
+        for feature in features(namespace, labels) {
+            for scope in [Some(namespace), None] {
+                let profiles = self.profiles.entry((scope, feature)).or_default();
+                profiles.push(profile);
             }
         }
         self.profile_count += 1;
+    }
+
+    /// Returns the predicates that may match a profile.
+    pub(super) fn candidates(&self, namespace: Symbol, labels: &[(Symbol, Symbol)]) -> Candidates {
+        let find = |scope: Option<Symbol>| {
+            let entries = features(namespace, labels).map(|feature| (scope, feature));
+            let found = entries.filter_map(|entry| self.predicates.get(&entry));
+            found.flatten().copied().collect::<Vec<u32>>()
+        };
+        let mut foreign = find(None);
+        foreign.extend(&self.others);
         Candidates {
-            own: ordered(own),
+            own: ordered(find(Some(namespace))),
             foreign: ordered(foreign),
         }
     }
@@ -127,6 +131,13 @@ impl Index {
         });
         found.sum()
     }
+}
+
+/// Returns the features of the pods of a profile.
+fn features(namespace: Symbol, labels: &[(Symbol, Symbol)]) -> impl Iterator<Item = Feature> {
+    let labels = labels.iter();
+    let labels = labels.flat_map(|(key, value)| [Feature::Label(*key, *value), Feature::Key(*key)]);
+    labels.chain([Feature::Namespace(namespace)])
 }
 
 /// Sorts ids and drops duplicates.

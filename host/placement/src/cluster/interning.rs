@@ -110,15 +110,19 @@ impl Cluster {
             return Err(Unjudged::TooManyComparisons);
         }
         let classes = self.classes.add_relevant_keys(keys);
+        if classes.is_empty() {
+            return Ok(());
+        }
+        let (relations, inputs) = self.counter_inputs();
+        let left = relations.counting.release(&classes, &inputs);
         let mut reshaped = Vec::with_capacity(classes.len());
         for class in classes {
             let from = self.classes.shape_of(class);
             let to = self.assign_shape(class, Some(namespace));
             reshaped.push((class, from, to));
         }
-        if !reshaped.is_empty() {
-            self.reshape(&reshaped, namespace);
-        }
+        self.reshape(&reshaped, namespace);
+        self.relations.counting.retire(&left, namespace);
         Ok(())
     }
 
@@ -139,10 +143,11 @@ impl Cluster {
 
     fn assign_shape(&mut self, class: ClassId, reshaped_by: Option<Symbol>) -> u32 {
         let (shape, new) = self.classes.assign_shape(class);
+        let (relations, mut inputs) = self.counter_inputs();
         if new {
-            let (relations, mut inputs) = self.counter_inputs();
             relations.add_shape(shape, reshaped_by, &mut inputs);
         }
+        relations.counting.enter_shape(shape, reshaped_by, &inputs);
         shape
     }
 }

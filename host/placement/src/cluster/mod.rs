@@ -265,7 +265,7 @@ impl Cluster {
     }
 
     /// Number of times that a class got another shape because a label was read for the first
-    /// time. What was known of the shapes before is kept. None in a rebuilt cluster.
+    /// time. The shapes before are kept, and the steps count. None in a rebuilt cluster.
     pub fn reshaped_count(&self) -> usize {
         self.reshaped
     }

@@ -36,6 +36,10 @@ pub(super) struct Profile {
     own: usize,
     /// Number of connections with predicates that only match pods of its namespace.
     pub(super) selected: usize,
+    /// Number of classes of pods that have it.
+    pub(super) classes: usize,
+    /// Whether it was disconnected from all predicates, as no class had it any more.
+    pub(super) is_retired: bool,
 }
 
 impl Profile {
@@ -51,6 +55,16 @@ impl Profile {
     /// Whether no predicate is compared with its pods.
     pub(super) fn is_unjudged(&self) -> bool {
         self.unjudged.is_some()
+    }
+
+    /// Whether predicates are compared with its pods.
+    pub(super) fn is_compared(&self) -> bool {
+        !self.is_unjudged() && !self.is_retired
+    }
+
+    /// Returns the predicates that match its pods.
+    pub(super) fn matches(&self) -> &[u32] {
+        &self.matches
     }
 
     /// Whether a predicate matches its pods.
@@ -209,6 +223,26 @@ impl Profiles {
             let matching = &mut self.matching[predicate as usize];
             matching.profiles.retain(|known| *known != profile);
         }
+    }
+
+    /// Reverts [`Self::connect`] for profiles that no class has any more. Returns how many
+    /// connections were looked at.
+    pub(super) fn retire(&mut self, left: &[u32]) -> usize {
+        let mut predicates: Vec<u32> = Vec::new();
+        for profile in left {
+            let known = &mut self.profiles[*profile as usize];
+            known.is_retired = true;
+            predicates.extend(known.clear());
+        }
+        predicates.sort_unstable();
+        predicates.dedup();
+        let mut looked_at = 0;
+        for predicate in predicates {
+            let matched = &mut self.matching[predicate as usize].profiles;
+            looked_at += matched.len();
+            matched.retain(|profile| !self.profiles[*profile as usize].is_retired);
+        }
+        looked_at
     }
 
     /// Adds a new counter to the profiles that its predicate matches.

@@ -18,6 +18,14 @@ const OF_A_SHAPE: usize = 100;
 /// Steps of each label of such a class.
 const OF_A_LABEL: usize = 20;
 
+/// Number of connections that are looked at in a step. They are close together.
+const OF_A_STEP: usize = 8;
+
+/// Returns the steps of looking at so many connections.
+pub(super) fn of_retiring(connections: usize) -> usize {
+    connections / OF_A_STEP
+}
+
 /// Returns the steps of a class with so many labels that gets another shape.
 pub(super) fn of_reshaping(labels: usize) -> usize {
     OF_A_SHAPE + OF_A_LABEL * labels

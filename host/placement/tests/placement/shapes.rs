@@ -2,7 +2,7 @@
 
 use flyball_placement::{AffinityTerm, Cluster, LabelSelector, Name, Pod, Requirement};
 
-use crate::HOST;
+use crate::{HOST, node};
 
 /// A pod with a label has another shape than one without it as soon as a selector reads the
 /// label. Before, both have one shape, whose first class is that of the pod with the label.
@@ -76,4 +76,49 @@ fn a_selector_tells_only_pods_apart_that_it_may_select() {
     cluster.class(&wide);
     assert_eq!(cluster.representative(second), second);
     assert_eq!(cluster.representative(labelled), labelled);
+}
+
+/// A pod that has what no pod had for a while is judged by all terms, also by those that came
+/// meanwhile.
+#[test]
+fn a_shape_that_was_left_is_judged_again() {
+    let of = |labels: &[(&str, &str)], read: Option<(&str, &str, &str)>| {
+        let terms = read.map(|(topology_key, key, value)| AffinityTerm {
+            topology_key: topology_key.into(),
+            selector: Some(LabelSelector(vec![Requirement::equals(key, value)])),
+            namespaces: Vec::new(),
+            namespace_selector: None,
+        });
+        Pod {
+            namespace: "shop".into(),
+            labels: labels.iter().copied().collect(),
+            anti_affinity: terms.into_iter().collect(),
+            ..Pod::default()
+        }
+    };
+    let mut cluster = Cluster::default();
+    let nodes = [0, 1, 2].map(|row| cluster.add_node(node(row, &format!("zone-{}", row % 2))));
+    let fits = |cluster: &Cluster, class| nodes.map(|node| cluster.fits(class, node));
+
+    let by_host = cluster.class(&of(&[], Some((HOST, "app", "web"))));
+    let labelled = cluster.class(&of(&[("app", "web"), ("track", "new")], None));
+    assert!(cluster.place(by_host, nodes[1], false));
+    assert_eq!(fits(&cluster, labelled), [true, false, true]);
+    // The pod has another shape from now on, and no pod has the one before.
+    cluster.class(&of(&[], Some((HOST, "track", "none"))));
+    let by_zone = cluster.class(&of(&[], Some(("zone", "app", "web"))));
+    assert!(cluster.place(by_zone, nodes[0], false));
+    assert_eq!(fits(&cluster, labelled), [false; 3]);
+
+    let plain = cluster.class(&of(&[("app", "web")], None));
+    assert_eq!(fits(&cluster, plain), [false; 3]);
+    assert!(cluster.unplace(by_zone, nodes[0], false));
+    assert_eq!(fits(&cluster, plain), [true, false, true]);
+    // Pods of both are counted.
+    for class in [plain, labelled] {
+        assert!(cluster.place(class, nodes[2], false));
+        assert_eq!(fits(&cluster, by_zone), [false, true, false]);
+        assert!(cluster.unplace(class, nodes[2], false));
+        assert_eq!(fits(&cluster, by_zone), [true; 3]);
+    }
 }

@@ -332,3 +332,35 @@ fn terms_of_other_namespaces_do_not_use_up_what_a_namespace_has() {
     let fits = nodes.iter().map(|node| cluster.fits(classes[0], *node));
     assert_eq!(fits.collect::<Vec<bool>>(), [false, true]);
 }
+
+/// Pods whose labels are read for the first time are known anew, and what was known of them
+/// before is forgotten: 270,000 connections, six times in turn.
+#[test]
+fn connections_of_pods_as_they_were_known_before_do_not_count() {
+    let (mut cluster, nodes) = cluster(2);
+    let classes: Vec<ClassId> = (0..300)
+        .map(|row| {
+            let terms = (0..3).map(|at| term(HOST, "web", &format!("{row}-{at}")));
+            let mut pod = pod("a", "web", &row.to_string(), terms.collect());
+            for key in 0..5 {
+                pod.labels.set(format!("x-{key}").into(), "yes".into());
+            }
+            cluster.class(&pod)
+        })
+        .collect();
+    assert!(cluster.place(classes[0], nodes[0], false));
+    for key in 0..5 {
+        let mut reader = term(HOST, "web", "none");
+        reader.selector = Some(LabelSelector(vec![Requirement::equals(
+            format!("x-{key}"),
+            "no",
+        )]));
+        cluster.class(&pod("a", "reader", "1", vec![reader]));
+        assert_eq!(cluster.reshaped_count(), 300 * (key + 1));
+    }
+    assert!(!cluster.has_too_many_connections());
+    for class in &classes[1..] {
+        let fits = [0, 1].map(|at: usize| cluster.fits(*class, nodes[at]));
+        assert_eq!(fits, [false, true]);
+    }
+}

@@ -154,7 +154,7 @@ impl Counting {
         let mut profiles = self.index.profiles(predicate);
         let compared = profiles.len();
         profiles.retain(|profile| {
-            !self.profiles.get(*profile).is_unjudged() && self.matches(predicate, *profile, inputs)
+            self.profiles.get(*profile).is_compared() && self.matches(predicate, *profile, inputs)
         });
         (profiles, compared)
     }

@@ -21,7 +21,7 @@ impl Counting {
             return;
         }
         for profile in self.index.profiles_in(name) {
-            if !self.profiles.get(profile).is_unjudged() {
+            if self.profiles.get(profile).is_compared() {
                 self.reconnect(profile, name, inputs);
             }
         }
