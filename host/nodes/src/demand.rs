@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Template, add_template, fill, placing_order};
-use flyball_placement::{ClassId, NodeId};
+use flyball_placement::pack::{Demand, Template, Work, add_template, fill, placing_order};
+use flyball_placement::{ClassId, Name, NodeId};
 use smallvec::{SmallVec, smallvec};
 
 use super::gpu::gpus;
@@ -13,6 +13,10 @@ use super::options::NodeOptions;
 use super::record::{MAX_NAMES, Pending, PodList};
 use super::state::{ClusterState, PodView};
 use flyball_decision::time::Timestamp;
+
+/// Of a namespace for whose pods packing would take too many steps, one of this many classes
+/// is planned for.
+const PUT_OFF_CLASSES: u64 = 16;
 
 /// Slots of pods. Many classes have a single pod.
 type Slots = SmallVec<[u32; 4]>;
@@ -29,6 +33,9 @@ pub(super) struct UnplacedPods {
     slots: Slots,
     /// Whether they still run on nodes that are being drained.
     drained: bool,
+    /// Whether the plan leaves them out, because it would take too many steps to pack all
+    /// pods of their namespace.
+    pub(super) put_off: bool,
 }
 
 impl UnplacedPods {
@@ -43,6 +50,7 @@ impl UnplacedPods {
             left: 1,
             slots: smallvec![pod.slot],
             drained: false,
+            put_off: false,
         })
     }
 
@@ -148,6 +156,7 @@ pub(super) fn unplaced_pods(
             left: u32::try_from(pods.len()).unwrap_or(u32::MAX),
             slots: pods.iter().map(|pod| pod.slot).collect(),
             drained: pods[0].drained,
+            put_off: false,
         })
         .collect();
     let demands = unplaced
@@ -157,6 +166,25 @@ pub(super) fn unplaced_pods(
     let mut unordered: Vec<Option<UnplacedPods>> = unplaced.into_iter().map(Some).collect();
     let ordered = order.into_iter().filter_map(|row| unordered[row].take());
     (ordered.collect(), pending)
+}
+
+/// Removes most classes of the pods of some namespaces, which are ordered by name, and
+/// returns them. `turn` decides which ones stay.
+pub(super) fn put_off(
+    state: &ClusterState,
+    unplaced: &mut Vec<UnplacedPods>,
+    namespaces: &[Name],
+    mut turn: u64,
+) -> Vec<UnplacedPods> {
+    let is_put_off = |pods: &mut UnplacedPods| {
+        let namespace = state.cluster().namespace_of(pods.class);
+        if namespaces.binary_search(namespace).is_ok() {
+            turn = turn.wrapping_add(1);
+            pods.put_off = !turn.is_multiple_of(PUT_OFF_CLASSES);
+        }
+        pods.put_off
+    };
+    unplaced.extract_if(.., is_put_off).collect()
 }
 
 /// Whether a pod is younger than its scale-up delay. A pod's annotation can make the
@@ -215,6 +243,7 @@ pub(super) fn place_on_known(
     mut nominated_pods: NominatedPods,
     unplaced: &mut Vec<UnplacedPods>,
     options: &NodeOptions,
+    work: &Work,
 ) -> u32 {
     let (mut row, mut fit) = (0, 0);
     while row < unplaced.len() || nominated_pods.next_priority().is_some() {
@@ -233,7 +262,7 @@ pub(super) fn place_on_known(
         let count = rest.partition_point(comes_first);
         let rest = &mut rest[..count];
         let demands: Vec<Demand> = rest.iter().map(UnplacedPods::demand).collect();
-        let placed = fill(state.cluster_mut(), nodes, &demands);
+        let placed = fill(state.cluster_mut(), nodes, &demands, work);
         for (unplaced, count) in rest.iter_mut().zip(placed) {
             unplaced.take(count);
             fit += count;

@@ -114,6 +114,9 @@ pub struct NodeOptions {
     /// Maximum number of options chosen in one pass, for pods that need different groups
     /// (8). Cluster Autoscaler chooses one.
     pub max_options_per_pass: usize,
+    /// Steps that packing may take for the pods of each namespace in a pass, besides those by
+    /// the number of pods and nodes (100,000,000). A step takes about 10 ns.
+    pub packing_steps: u64,
     /// Whether the built-in expander is asked if another one gives no usable answer.
     /// Otherwise nothing is ordered.
     pub fallback: bool,
@@ -174,6 +177,7 @@ impl Default for NodeOptions {
             startup_taints: Vec::new(),
             gpu_label: None,
             max_options_per_pass: 8,
+            packing_steps: 100_000_000,
             fallback: false,
             observe: false,
             scale_down: ScaleDownOptions::default(),

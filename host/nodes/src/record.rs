@@ -334,7 +334,7 @@ pub enum OrderOutcome {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Incident {
     /// CamelCase: `ScaleUpTimedOut`, `InstanceFailed`, `NodeNeverJoined`,
-    /// `NodeInOtherZone`, `ClusterUnhealthy`, `CloudUnavailable`, and
+    /// `NodeInOtherZone`, `ClusterUnhealthy`, `CloudUnavailable`, `PodsPutOff`, and
     /// `PriorityConfigMap…` for errors in an expander's configuration in the cluster.
     pub code: Arc<str>,
     /// The group it concerns.

@@ -10,12 +10,17 @@ use super::state::ClusterState;
 /// Reason of the event that says why no node is ordered for a pod.
 pub(super) const NOT_TRIGGERED: &str = "NotTriggerScaleUp";
 
+/// Reason of the event that names the namespaces of which only a part of the pods is planned
+/// for.
+pub(super) const PODS_PUT_OFF: &str = "PodsPutOff";
+
 /// Reasons of events about conditions of the autoscaler, which hold until a later pass finds
 /// otherwise, and the stage of a pass that checks each.
 const CONDITIONS: &[(&str, PassStage)] = &[
     ("CloudUnavailable", PassStage::Census),
     ("ClusterUnhealthy", PassStage::Health),
     ("MaxNodesTotalReached", PassStage::Plan),
+    (PODS_PUT_OFF, PassStage::Plan),
 ];
 
 /// The last stage that a pass has reached.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use super::backoff::Backoffs;
 use super::census::Census;
-use super::demand::{UnplacedPods, add_upcoming, place_on_known, unplaced_pods};
+use super::demand::{UnplacedPods, add_upcoming, place_on_known, put_off, unplaced_pods};
 use super::limits::ClusterLimits;
 use super::options::NodeOptions;
 use super::ports::Subject;
@@ -34,8 +34,10 @@ use super::zone_orders::ZoneOrder;
 use flyball_decision::event::Event;
 use flyball_decision::memory::PolicyMemories;
 use flyball_decision::policy::PolicyEngine;
-use flyball_decision::text::{MESSAGE_BYTES, counted};
+use flyball_decision::text::{self, MESSAGE_BYTES, NOTE_BYTES, counted};
 use flyball_decision::time::Timestamp;
+use flyball_placement::Name;
+use flyball_placement::pack::Work;
 
 use self::candidates::Candidates;
 use self::rehearse::RehearsalStart;
@@ -95,6 +97,24 @@ pub struct Plan {
     pub unhelped_pods: Vec<UnhelpedPods>,
     /// Maximum number of nodes of the cluster, if it keeps a group from growing.
     pub max_nodes_reached: Option<u32>,
+    /// Namespaces for all of whose pods packing would take too many steps, so that the plan
+    /// is for a part of them. Ordered by name.
+    pub put_off: Vec<Name>,
+}
+
+impl Plan {
+    /// Returns a message that names the namespaces of which only a part of the pods is
+    /// planned for. `None` if there are none.
+    #[must_use]
+    pub fn put_off_message(&self) -> Option<String> {
+        let names = text::list(&self.put_off, self.put_off.len(), ", ", NOTE_BYTES / 2);
+        (!self.put_off.is_empty()).then(|| {
+            format!(
+                "planning for all pods of these namespaces would take too long, so each pass \
+                 plans for a part of them: {names}"
+            )
+        })
+    }
 }
 
 /// Pods that the orders of one round help. At most [`MAX_POD_EVENTS`] in all rounds.
@@ -121,21 +141,50 @@ pub fn plan(context: &PlanContext<'_>, state: &mut ClusterState) -> Plan {
 }
 
 /// Like [`plan`], but without events that were reported before.
+///
+/// If packing takes too many steps for the pods of some namespaces, the plan is made anew
+/// with few of these pods, so that it is for other pods as if the namespaces had only these.
 pub(super) fn plan_unreported(
     context: &PlanContext<'_>,
     reported: &ReportedEvents,
     state: &mut ClusterState,
 ) -> Plan {
+    let (plan, mut namespaces) = plan_without(context, reported, state, &[]);
+    if namespaces.is_empty() {
+        return plan;
+    }
+    let (plan, more) = plan_without(context, reported, state, &namespaces);
+    namespaces.extend(more);
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    Plan {
+        put_off: namespaces,
+        ..plan
+    }
+}
+
+/// Plans for all pods, except most of those of some namespaces, which are ordered by name.
+/// Also returns the namespaces for whose pods packing took too many steps.
+fn plan_without(
+    context: &PlanContext<'_>,
+    reported: &ReportedEvents,
+    state: &mut ClusterState,
+    namespaces: &[Name],
+) -> (Plan, Vec<Name>) {
     let drained = &context.census.drained;
     let (mut unplaced, mut pending) = unplaced_pods(state, context.now, context.options, drained);
     if unplaced.is_empty() {
-        return Plan {
+        let plan = Plan {
             pending,
             upcoming: upcoming(context),
             verdict: verdict(&[], &pending, None),
             ..Plan::default()
         };
+        return (plan, Vec::new());
     }
+    let left_out = put_off(state, &mut unplaced, namespaces, context.seed);
+    let demands = unplaced.iter().map(UnplacedPods::demand);
+    let work = Work::new(state.cluster(), demands, context.options.packing_steps);
     let mut limits = ClusterLimits::new(context.options, state.size());
     let classes = unplaced.iter().map(|unplaced| unplaced.class);
     let keys = state.cluster().topology_keys(classes);
@@ -150,18 +199,21 @@ pub(super) fn plan_unreported(
         nominated_pods,
         &mut unplaced,
         context.options,
+        &work,
     );
     start.note_fit(&unplaced);
     unplaced.retain(|unplaced| unplaced.left > 0);
     let fit_anywhere =
-        zones::place_in_unknown_zones(state, &mut candidates, &mut known, &mut unplaced);
+        zones::place_in_unknown_zones(state, &mut candidates, &mut known, &mut unplaced, &work);
     pending.fit = fit + fit_anywhere;
-    pending.sought = unplaced.iter().map(|unplaced| unplaced.left).sum();
+    let sought = unplaced.iter().chain(&left_out);
+    pending.sought = sought.map(|unplaced| unplaced.left).sum();
     let (mut plan, mut held) = (Plan::default(), None);
-    if !unplaced.is_empty() {
-        let mut rounds = Rounds::new(context, candidates, limits, known);
+    if pending.sought > 0 {
+        let mut rounds = Rounds::new(context, candidates, limits, known, &work);
         held = rounds.run(state, &mut unplaced);
         rounds.rehearse(state, &mut start, &mut unplaced);
+        unplaced.extend(left_out);
         plan = plan_of(context, rounds, reported, state, &unplaced);
     }
     start.close(state);
@@ -171,11 +223,12 @@ pub(super) fn plan_unreported(
         let orders = listed_within(&plan.verdict.orders, MESSAGE_BYTES / 2);
         plan.log.push(format!("Final scale-up plan: {orders}"));
     }
-    Plan {
+    let plan = Plan {
         pending,
         upcoming: upcoming(context),
         ..plan
-    }
+    };
+    (plan, work.used_up())
 }
 
 /// Returns the result of the rounds. `unplaced` are the pods that they left over.

@@ -6,6 +6,8 @@
 //! first with room (`columns`). Otherwise pods are placed on simulated nodes one by
 //! one, with all filters (`simulated`): on new nodes and, if a pod on a new node can
 //! make room for another by a rule of spread or affinity, on existing nodes.
+//!
+//! The steps that this takes for the pods of a namespace are limited (`work`).
 
 mod bound;
 mod columns;
@@ -17,6 +19,7 @@ mod order;
 mod rehearsal;
 mod simulated;
 mod tree;
+mod work;
 
 use self::bound::LowerBounds;
 use self::columns::ColumnPacker;
@@ -26,6 +29,7 @@ pub use self::each::pack_each;
 pub use self::order::{Order, orders, placing_order};
 pub use self::rehearsal::{Rehearsal, Rehearsed};
 use self::simulated::Simulation;
+pub use self::work::Work;
 pub use crate::cluster::Template;
 use crate::cluster::{Bonds, CPU, MEMORY, PODS};
 use crate::{ClassId, Cluster, NodeId};
@@ -119,7 +123,7 @@ fn sum(counts: &[u32]) -> u32 {
         .fold(0, |sum, count| sum.saturating_add(*count))
 }
 
-/// Packs pods onto new nodes. The cluster is unchanged afterwards.
+/// Packs pods onto new nodes, in any number of steps. The cluster is unchanged afterwards.
 ///
 /// `known` are existing nodes on which all pods that fit have been placed already
 /// ([`fill`]). Pods with spread or affinity rules are placed there as well if pods on
@@ -130,27 +134,29 @@ pub fn pack(
     growth: &Growth<'_>,
     demands: &[Demand],
 ) -> Packed {
-    let context = context_of(cluster, known, std::slice::from_ref(growth), demands);
+    let (growths, work) = (std::slice::from_ref(growth), Work::unlimited());
+    let context = context_of(cluster, known, growths, demands, &work);
     pack_on(cluster, &context, growth, demands)
 }
 
 /// Returns what all estimates for some growths share.
-fn context_of(
+fn context_of<'a>(
     cluster: &mut Cluster,
     known: &[NodeId],
     growths: &[Growth<'_>],
     demands: &[Demand],
-) -> PackContext {
+    work: &'a Work,
+) -> PackContext<'a> {
     // New nodes may have resources that no node has yet.
     for part in growths.iter().flat_map(|growth| &growth.parts) {
         cluster.add_columns(&part.template.node);
     }
-    PackContext::new(cluster, known, demands, false)
+    PackContext::new(cluster, known, demands, false, work)
 }
 
 fn pack_on(
     cluster: &mut Cluster,
-    context: &PackContext,
+    context: &PackContext<'_>,
     growth: &Growth<'_>,
     demands: &[Demand],
 ) -> Packed {
@@ -189,8 +195,9 @@ pub fn settle(
     growth: &Growth<'_>,
     demands: &[Demand],
     found: &Packed,
+    work: &Work,
 ) -> Packed {
-    let context = context_of(cluster, known, std::slice::from_ref(growth), demands);
+    let context = context_of(cluster, known, std::slice::from_ref(growth), demands, work);
     let (new, by_size) = PartNodes::new(cluster, &context, growth, demands);
     let limits: Vec<u32> = growth.parts.iter().map(|part| part.max_nodes).collect();
     let estimate = Estimate {
@@ -211,8 +218,9 @@ pub fn pack_and_keep(
     growth: &Growth<'_>,
     demands: &[Demand],
     order: Order,
+    work: &Work,
 ) -> (Packed, Vec<NodeId>) {
-    let context = context_of(cluster, known, std::slice::from_ref(growth), demands);
+    let context = context_of(cluster, known, std::slice::from_ref(growth), demands, work);
     let (new, by_size) = PartNodes::new(cluster, &context, growth, demands);
     let nodes: Vec<u32> = growth.parts.iter().map(|part| part.max_nodes).collect();
     let mut simulation = Simulation::new(cluster, &context, &new, growth, &nodes);
@@ -237,7 +245,7 @@ const MANY_PODS: u32 = 5000;
 
 /// Inputs of an estimate.
 struct Estimate<'a> {
-    context: &'a PackContext,
+    context: &'a PackContext<'a>,
     new: &'a PartNodes,
     growth: &'a Growth<'a>,
     demands: &'a [Demand],
@@ -358,11 +366,11 @@ impl Estimate<'_> {
 /// Places pods on existing nodes in the given order; they stay placed. Returns how many
 /// were placed, at the index of their demand. Pods that did not fit are tried again as
 /// long as pods placed after them may have made room by a rule of spread or affinity.
-pub fn fill(cluster: &mut Cluster, nodes: &[NodeId], demands: &[Demand]) -> Vec<u32> {
+pub fn fill(cluster: &mut Cluster, nodes: &[NodeId], demands: &[Demand], work: &Work) -> Vec<u32> {
     if !has_room(cluster, nodes, demands) {
         return vec![0; demands.len()];
     }
-    let context = PackContext::new(cluster, nodes, demands, true);
+    let context = PackContext::new(cluster, nodes, demands, true, work);
     let order: Vec<usize> = (0..demands.len()).collect();
     let (new, none) = (
         PartNodes::default(),

@@ -9,7 +9,7 @@ use flyball_nodes::record::{NodeDecisionRecord, Order, Pending, Remaining, Round
 use flyball_nodes::scale_up::Plan;
 use flyball_nodes::state::ClusterState;
 use flyball_nodes::templates::templates_of;
-use flyball_placement::pack::{Demand, add_template, fill, orders, placing_order};
+use flyball_placement::pack::{Demand, Work, add_template, fill, orders, placing_order};
 use flyball_placement::{ClassId, NodeId};
 
 /// Maximum number of pod classes for which a plan names the remaining pods.
@@ -193,7 +193,7 @@ fn place_in_best_order(
 fn place(state: &mut ClusterState, nodes: &[NodeId], demands: &[Demand]) -> Vec<Demand> {
     let mut left = demands.to_vec();
     loop {
-        let placed = fill(state.cluster_mut(), nodes, &left);
+        let placed = fill(state.cluster_mut(), nodes, &left, &Work::unlimited());
         for (demand, placed) in left.iter_mut().zip(&placed) {
             demand.count -= placed;
         }

@@ -86,6 +86,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
         seed: 0,
     };
     let plan = plan(&context, &mut dump.state);
+    dump.problems.extend(plan.put_off_message());
     let mut scale_down = removals::plan(now, &mut dump.state, &census, &options, &registry);
     if !plan.verdict.orders.is_empty() && !scale_down.removed.is_empty() {
         let note = "while nodes are ordered, the daemon removes none";

@@ -12,8 +12,8 @@ use flyball_decision::part::Part;
 use flyball_decision::policy::{PolicyEngine, kind};
 use flyball_decision::time::Timestamp;
 
-/// Longest time for which a pass with expanders is cached. Their answers may depend on
-/// the time.
+/// Longest time for which a pass with expanders is cached, whose answers may depend on the
+/// time, or one that left out pods, of which another part has its turn then.
 const MAX_AGE_MS: i64 = 60_000;
 
 /// The inputs of a pass, other than the time.
@@ -73,7 +73,7 @@ impl CachedPass {
             && plan.pending.young == 0
             && !plan.events_omitted
             && expanders.all(Part::keeps_state);
-        let until = if plan.rounds.is_empty() {
+        let until = if plan.rounds.is_empty() && plan.put_off.is_empty() {
             Timestamp(i64::MAX)
         } else {
             now.plus(MAX_AGE_MS)

@@ -7,7 +7,8 @@ use super::plan_events::{RoundOutcome, plan_events, round_outcomes};
 use crate::cloud::{CloudError, CloudProvider};
 use crate::findings::Findings;
 use crate::ports::{NodeEvent, NodesReader, NodesWriter};
-use crate::record::{Order, OrderOutcome};
+use crate::record::{Incident, Order, OrderOutcome};
+use crate::reported::PODS_PUT_OFF;
 use crate::scale_up::Plan;
 use flyball_decision::ports::Clock;
 use flyball_decision::time::Timestamp;
@@ -40,7 +41,13 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let sent = self.send_orders(now, &plan.verdict.orders).await;
         let rounds = round_outcomes(&plan.rounds, &sent.outcomes);
         self.commit_rounds(now, &mut plan, &rounds);
+        let put_off = plan.put_off_message().map(|message| Incident {
+            code: PODS_PUT_OFF.into(),
+            group: None,
+            message,
+        });
         let mut findings = Findings {
+            incidents: put_off.into_iter().collect(),
             log: std::mem::take(&mut plan.log),
             ..Findings::default()
         };

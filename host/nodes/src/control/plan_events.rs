@@ -2,7 +2,7 @@
 
 use crate::ports::{NodeEvent, Subject};
 use crate::record::{Order, OrderOutcome, Round, listed_within};
-use crate::reported::NOT_TRIGGERED;
+use crate::reported::{NOT_TRIGGERED, PODS_PUT_OFF};
 use crate::scale_up::{HelpedPods, Plan};
 use flyball_decision::text::NOTE_BYTES;
 
@@ -37,9 +37,9 @@ pub(super) fn round_outcomes(rounds: &[Round], outcomes: &[OrderOutcome]) -> Vec
 }
 
 /// Returns the events of a plan after its orders: about expanders, about pods that orders
-/// help or that no order helps, and about the limit of nodes. Events about pods list the
-/// accepted orders of their round. There is none about pods of a round whose orders were
-/// all refused.
+/// help or that no order helps, about the limit of nodes, and about namespaces whose pods are
+/// put off. Events about pods list the accepted orders of their round. There is none about
+/// pods of a round whose orders were all refused.
 pub(super) fn plan_events(plan: &Plan, outcomes: &[RoundOutcome]) -> Vec<NodeEvent> {
     let expanders = plan.expander_events.iter().cloned();
     let mut events: Vec<NodeEvent> = expanders
@@ -62,6 +62,9 @@ pub(super) fn plan_events(plan: &Plan, outcomes: &[RoundOutcome]) -> Vec<NodeEve
     if let Some(max) = plan.max_nodes_reached {
         let message = format!("Max total nodes in cluster reached: {max}");
         events.push(NodeEvent::warning("MaxNodesTotalReached", message));
+    }
+    if let Some(message) = plan.put_off_message() {
+        events.push(NodeEvent::warning(PODS_PUT_OFF, message));
     }
     events
 }

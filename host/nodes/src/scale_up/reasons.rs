@@ -32,6 +32,9 @@ const AWAITED: &str = "waiting for the zone of the node on its way";
 /// Reason of a group whose last node for the pods came in a zone that does not help them.
 const AVOIDED: &str = "in backoff after a node came in another zone";
 
+/// Reason of a group that has room for pods that the plan leaves out.
+const PUT_OFF: &str = "put off, since planning for all pods of the namespace takes too long";
+
 /// Pods that no order helps, and why.
 pub(super) struct Unhelped {
     /// The pods, by class.
@@ -179,7 +182,7 @@ fn reasons_of(
         Some(reason) if !fits => reason,
         _ => skipped
             .clone()
-            .unwrap_or_else(|| reason_not_chosen(candidate, unplaced.class).to_owned()),
+            .unwrap_or_else(|| reason_not_chosen(candidate, unplaced).to_owned()),
     })
     .collect()
 }
@@ -197,8 +200,11 @@ fn reason(cluster: &Cluster, misfit: &Misfit, class: ClassId, node: &Node) -> St
 
 /// Returns why no node was ordered of a group that may grow and has room for the pods in
 /// at least one zone.
-fn reason_not_chosen(candidate: &Candidate<'_>, class: ClassId) -> &'static str {
-    if candidate.has_several_zones() && candidate.avoids(class) {
+fn reason_not_chosen(candidate: &Candidate<'_>, unplaced: &UnplacedPods) -> &'static str {
+    let class = unplaced.class;
+    if unplaced.put_off {
+        PUT_OFF
+    } else if candidate.has_several_zones() && candidate.avoids(class) {
         AVOIDED
     } else if candidate.has_several_zones() && candidate.awaits(class) {
         AWAITED

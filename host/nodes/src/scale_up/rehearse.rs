@@ -105,7 +105,7 @@ impl Rounds<'_> {
         cluster.rollback(snapshot.mark);
         let demands = demands_of(&snapshot.unplaced);
         let excludes = exclude_each_other(cluster, &demands);
-        let rehearsal = Rehearsal::new(cluster, &snapshot.known, templates, &demands);
+        let rehearsal = Rehearsal::new(cluster, &snapshot.known, templates, &demands, self.work);
         let mut search = Search::new(cluster, &orders, rehearsal);
         let remaining: u32 = unplaced.iter().map(|unplaced| unplaced.left).sum();
         let stays = excludes && search.best.left_over() > remaining;

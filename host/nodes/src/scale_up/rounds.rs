@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flyball_placement::NodeId;
-use flyball_placement::pack::{Demand, Growth, pack_each, settle};
+use flyball_placement::pack::{Demand, Growth, Work, pack_each, settle};
 
 pub(super) use self::placed_pods::take;
 use super::candidates::Candidates;
@@ -37,6 +37,8 @@ pub(super) struct Rounds<'a> {
     /// Existing and upcoming nodes, and those ordered so far that stay in the simulation
     /// because the places of their pods decide where others may go.
     known: Vec<NodeId>,
+    /// Steps of packing so far.
+    pub(super) work: &'a Work,
     /// The options chosen so far.
     pub(super) chosen: Vec<ChosenOption>,
     /// The states of the expanders, updated from one choice to the next.
@@ -71,6 +73,7 @@ impl<'a> Rounds<'a> {
         candidates: Candidates<'a>,
         limits: ClusterLimits,
         known: Vec<NodeId>,
+        work: &'a Work,
     ) -> Self {
         Self {
             context,
@@ -78,6 +81,7 @@ impl<'a> Rounds<'a> {
             limits,
             added: 0,
             known,
+            work,
             chosen: Vec::new(),
             memories: context.memories.clone(),
             records: Vec::new(),
@@ -104,9 +108,9 @@ impl<'a> Rounds<'a> {
             let families = self.families(state, &demands, seed);
             let mut options = self.estimate(state, &demands, families);
             let most = self.most_nodes();
-            let candidates = &mut self.candidates;
+            let (candidates, known, work) = (&mut self.candidates, &self.known, self.work);
             let uncertain =
-                zones::options(state, candidates, &self.known, &demands, &options, most);
+                zones::options(state, candidates, known, &demands, &options, most, work);
             options.extend(uncertain);
             if options.is_empty() {
                 return None;
@@ -234,7 +238,7 @@ impl<'a> Rounds<'a> {
         let Some(growths) = growths.collect::<Option<Vec<Growth<'_>>>>() else {
             return Vec::new();
         };
-        let packed = pack_each(state.cluster_mut(), &self.known, &growths, demands);
+        let packed = pack_each(state.cluster_mut(), &self.known, &growths, demands, self.work);
         let options = families.into_iter().zip(packed);
         let mut options: Vec<ExpansionOption> = options
             .filter_map(|(family, packed)| ExpansionOption::new(family, packed))
@@ -268,7 +272,8 @@ impl<'a> Rounds<'a> {
         let settles = coupled && !split && option.zones_by_class.is_none();
         let settled = growth.filter(|_| settles).and_then(|growth| {
             let cluster = state.cluster_mut();
-            let packed = settle(cluster, &self.known, &growth, demands, &option.packed);
+            let (found, work) = (&option.packed, self.work);
+            let packed = settle(cluster, &self.known, &growth, demands, found, work);
             ExpansionOption::new(option.family.clone(), Arc::new(packed))
         });
         settled.unwrap_or_else(|| option.clone())

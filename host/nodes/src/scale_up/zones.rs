@@ -10,7 +10,7 @@ mod fits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Growth, Packed, pack_and_keep, pack_each};
+use flyball_placement::pack::{Demand, Growth, Packed, Work, pack_and_keep, pack_each};
 use flyball_placement::{ClassId, NodeId};
 
 use self::fits::{ZoneFits, placed_by};
@@ -38,6 +38,7 @@ pub(super) fn options(
     demands: &[Demand],
     certain: &[ExpansionOption],
     most_nodes: u32,
+    work: &Work,
 ) -> Vec<ExpansionOption> {
     let rows = candidates.all.iter().enumerate();
     let rows = rows.filter(|(_, one)| one.has_several_zones() && one.open_template().is_some());
@@ -52,7 +53,7 @@ pub(super) fn options(
         demands: demands.to_vec(),
         nodes: room(row),
     });
-    let independent = zone_independent(state, candidates, known, all.collect());
+    let independent = zone_independent(state, candidates, known, all.collect(), work);
     let others = rows.iter().filter(|row| !independent.contains_key(row));
     let others = others.map(|&row| {
         let candidate = &candidates.all[row];
@@ -63,7 +64,7 @@ pub(super) fn options(
         }
     });
     let others: Vec<EstimateRequest> = others.collect();
-    let packed = pack_all(state, candidates, known, &others);
+    let packed = pack_all(state, candidates, known, &others, work);
     let mut single = BTreeMap::new();
     for (asked, packed) in others.iter().zip(packed) {
         let candidate = &candidates.all[asked.row];
@@ -108,6 +109,7 @@ fn pack_all(
     candidates: &Candidates<'_>,
     known: &[NodeId],
     asked: &[EstimateRequest],
+    work: &Work,
 ) -> Vec<Vec<Arc<Packed>>> {
     let mut packed = vec![Vec::new(); asked.len()];
     let is_done = |packed: &[Vec<Arc<Packed>>], at: usize| !packed[at].is_empty();
@@ -123,7 +125,8 @@ fn pack_all(
             growth_by_zone(&candidates.all[row], nodes)
         });
         let growths: Vec<Growth<'_>> = growths.collect();
-        let mut found = pack_each(state.cluster_mut(), known, &growths, demands).into_iter();
+        let found = pack_each(state.cluster_mut(), known, &growths, demands, work);
+        let mut found = found.into_iter();
         for at in same {
             let zones = candidates.all[asked[at].row].templates().len();
             packed[at] = found.by_ref().take(zones).collect();
@@ -141,12 +144,13 @@ fn zone_independent(
     candidates: &Candidates<'_>,
     known: &[NodeId],
     mut asked: Vec<EstimateRequest>,
+    work: &Work,
 ) -> BTreeMap<usize, (usize, Arc<Packed>)> {
     let mut helps: BTreeMap<usize, ZoneFits> = BTreeMap::new();
     let mut found = BTreeMap::new();
     // Other pods may seem zone-dependent because zone-dependent ones take their room.
     for _ in 0..=REDUCTIONS {
-        let packed = pack_all(state, candidates, known, &asked);
+        let packed = pack_all(state, candidates, known, &asked, work);
         let mut unlike = Vec::new();
         for (mut asked, packed) in asked.into_iter().zip(packed) {
             let row = asked.row;
@@ -188,6 +192,7 @@ pub(super) fn place_in_unknown_zones(
     candidates: &mut Candidates<'_>,
     known: &mut Vec<NodeId>,
     unplaced: &mut Vec<UnplacedPods>,
+    work: &Work,
 ) -> u32 {
     let mut fit = 0;
     for row in 0..candidates.all.len() {
@@ -199,6 +204,7 @@ pub(super) fn place_in_unknown_zones(
                 state: &mut *state,
                 candidate,
                 known: &known[..],
+                work,
             };
             let mut nodes = left;
             let mut packed = estimate.pack(&demands, nodes);
@@ -216,7 +222,7 @@ pub(super) fn place_in_unknown_zones(
             let dependent = helps.dependent_classes(&packed[best], &demands);
             let order = packed[best].order;
             let (packed, kept) =
-                pack_and_keep(state.cluster_mut(), known, &growth, &demands, order);
+                pack_and_keep(state.cluster_mut(), known, &growth, &demands, order, work);
             left = left.saturating_sub(packed.node_count().max(1));
             fit += packed.pods();
             known.extend(kept);
@@ -275,13 +281,14 @@ struct Estimate<'a> {
     state: &'a mut ClusterState,
     candidate: &'a Candidate<'a>,
     known: &'a [NodeId],
+    work: &'a Work,
 }
 
 impl Estimate<'_> {
     /// Estimates the group with each of its templates.
     fn pack(&mut self, demands: &[Demand], nodes: u32) -> Vec<Arc<Packed>> {
         let growths: Vec<Growth<'_>> = growth_by_zone(self.candidate, nodes).collect();
-        pack_each(self.state.cluster_mut(), self.known, &growths, demands)
+        pack_each(self.state.cluster_mut(), self.known, &growths, demands, self.work)
     }
 }
 

@@ -16,6 +16,7 @@ mod messages;
 mod nominated;
 mod passes;
 mod plans;
+mod put_off;
 mod removal_properties;
 mod removal_records;
 mod removals;

@@ -45,6 +45,35 @@ impl Cluster {
         self.classes.bonds(class)
     }
 
+    /// Returns the namespace of a class's pods.
+    pub fn namespace_of(&self, class: ClassId) -> &Name {
+        self.symbols.text(self.classes.key(class).namespace)
+    }
+
+    /// Number of counters of pods that a check of a class's pods may read.
+    pub(crate) fn counters_read(&self, class: ClassId) -> usize {
+        let shape = self.classes.shape_of(class);
+        let terms = self.relations.terms_of(shape);
+        let profile = self.relations.counting.profile(shape);
+        let spread = self.classes.spread(self.classes.key(class).spread);
+        let excluding = profile.excluding.iter();
+        let excluding = excluding.map(|counter| 1 + profile.exempting(*counter).len());
+        let own = terms.affinity.len() + terms.anti_affinity.len() + spread.len();
+        own + excluding.sum::<usize>() + profile.blocking.len()
+    }
+
+    /// Whether the terms and constraints of a class's pods select only pods of their own
+    /// namespace.
+    pub(crate) fn selects_only_own(&self, class: ClassId) -> bool {
+        let terms = self.relations.terms_of(self.classes.shape_of(class));
+        terms.only_namespace.is_some()
+    }
+
+    /// Number of views of the nodes over which spread constraints count.
+    pub(crate) fn view_count(&self) -> usize {
+        self.relations.counting.domains.view_count()
+    }
+
     /// Returns the number of a class's shape: no filter can distinguish pods of classes with
     /// the same number.
     pub(crate) fn shape(&self, class: ClassId) -> u32 {

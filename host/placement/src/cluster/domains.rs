@@ -155,6 +155,11 @@ impl Domains {
         domain.filter(|domain| *domain != NO_DOMAIN)
     }
 
+    /// Number of views.
+    pub(super) fn view_count(&self) -> usize {
+        self.views.len()
+    }
+
     /// Whether a view is known.
     pub(super) fn has_view(&self, key: &ViewKey) -> bool {
         self.view_keys.find(key).is_some()

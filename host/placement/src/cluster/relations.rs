@@ -371,7 +371,7 @@ impl Relations {
         })
     }
 
-    fn terms_of(&self, shape: u32) -> &Terms {
+    pub(super) fn terms_of(&self, shape: u32) -> &Terms {
         &self.terms[self.shapes[shape as usize].terms as usize]
     }
 

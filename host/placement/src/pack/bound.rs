@@ -20,7 +20,7 @@ impl LowerBounds {
     #[expect(clippy::disallowed_methods, reason = "a maximum has no order")]
     pub(super) fn new(
         cluster: &Cluster,
-        context: &PackContext,
+        context: &PackContext<'_>,
         demands: &[Demand],
         rows: impl Iterator<Item = usize>,
     ) -> Self {

@@ -22,7 +22,7 @@ pub(super) struct ColumnPacker<'a> {
 
 impl<'a> ColumnPacker<'a> {
     /// Creates a packer. `free` has the free amounts on a new node.
-    pub(super) fn new(context: &'a PackContext, free: &[i64], order: &[usize]) -> Self {
+    pub(super) fn new(context: &'a PackContext<'_>, free: &[i64], order: &[usize]) -> Self {
         Self {
             newest_first: order.len() > MANY_DEMANDS,
             template: free.to_vec(),

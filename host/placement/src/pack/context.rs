@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::columns::{RequestAmounts, ResourceColumns};
 use super::node_set::NodeSet;
+use super::work::{CHECK, CLASS, Work};
 use super::{Demand, Growth, add_template, order};
 use crate::cluster::{Area, Bonds};
 use crate::{ClassId, Cluster, NodeId};
@@ -18,6 +19,13 @@ pub(super) struct PodRequirements {
     pub(super) keeps_apart: bool,
     /// Whether the anti-affinity of some pods selects such pods.
     is_excluded: bool,
+    /// Whether only pods of their own namespace can make room for such pods, by a rule of
+    /// affinity or spread.
+    pub(super) helped_by_own: bool,
+    /// Share of the work for the pods of their namespace.
+    pub(super) share: usize,
+    /// Steps of a check whether such a pod fits on a node.
+    pub(super) check: u64,
 }
 
 impl PodRequirements {
@@ -48,7 +56,9 @@ pub(super) enum PartDomain {
 }
 
 /// The pods and the existing nodes.
-pub(super) struct PackContext {
+pub(super) struct PackContext<'a> {
+    /// Steps of packing so far.
+    pub(super) work: &'a Work,
     pub(super) columns: ResourceColumns,
     /// Requests and constraints, at the index of the demand.
     pub(super) requirements: Vec<PodRequirements>,
@@ -64,12 +74,13 @@ pub(super) struct PackContext {
     pub(super) for_all: bool,
 }
 
-impl PackContext {
+impl<'a> PackContext<'a> {
     pub(super) fn new(
         cluster: &Cluster,
         known: &[NodeId],
         demands: &[Demand],
         for_all: bool,
+        work: &'a Work,
     ) -> Self {
         let mut columns = ResourceColumns::default();
         let requirements: Vec<PodRequirements> = demands
@@ -81,6 +92,9 @@ impl PackContext {
                     bonds,
                     keeps_apart: cluster.keeps_apart(demand.class, bonds),
                     is_excluded: cluster.is_unwanted(demand.class),
+                    helped_by_own: cluster.selects_only_own(demand.class),
+                    share: work.share_of(cluster.namespace_of(demand.class)),
+                    check: CHECK + cluster.counters_read(demand.class) as u64,
                 }
             })
             .collect();
@@ -89,6 +103,7 @@ impl PackContext {
         let keys = cluster.domain_keys(bound.map(|(demand, _)| demand.class));
         let domains = keys.iter().map(|key| cluster.domains_with_nodes(*key));
         let mut context = Self {
+            work,
             columns,
             domains: domains.collect(),
             keys,
@@ -105,6 +120,20 @@ impl PackContext {
         !self.areas.is_empty() && (self.for_all || requirements.is_coupled())
     }
 
+    /// Whether an estimate may take the pods into account: their namespace may take further
+    /// steps. Counts those for a class.
+    pub(super) fn may_estimate(&self, requirements: &PodRequirements) -> bool {
+        self.work.take(requirements.share, CLASS);
+        !self.work.is_used_up(requirements.share)
+    }
+
+    /// Whether the pods may be checked with a node: their namespace may take further steps.
+    /// Counts those of the check.
+    pub(super) fn may_check(&self, requirements: &PodRequirements) -> bool {
+        self.work.take(requirements.share, requirements.check);
+        !self.work.is_used_up(requirements.share)
+    }
+
     /// Whether pods of a class may fit on an existing node once others are placed. If not,
     /// no estimate places them there. Room on existing nodes only shrinks.
     pub(super) fn may_fit_on_known(
@@ -113,11 +142,13 @@ impl PackContext {
         class: ClassId,
         requirements: &PodRequirements,
     ) -> bool {
-        let may_fit = |node| order::may_fit_existing(cluster, class, node);
+        let may_fit =
+            |node| self.may_check(requirements) && order::may_fit_existing(cluster, class, node);
+        let visit = || self.work.take(requirements.share, 1);
         let mut areas = self.areas.iter();
         self.may_take(requirements)
             && areas.any(|(_, nodes)| {
-                let found = nodes.first(&requirements.amounts, &mut 0, may_fit);
+                let found = nodes.first(&requirements.amounts, &mut 0, may_fit, visit);
                 found.is_some()
             })
     }
@@ -234,7 +265,7 @@ impl PartNodes {
     /// by size. The cluster is unchanged afterwards.
     pub(super) fn new(
         cluster: &mut Cluster,
-        context: &PackContext,
+        context: &PackContext<'_>,
         growth: &Growth<'_>,
         demands: &[Demand],
     ) -> (Self, Vec<usize>) {

@@ -8,7 +8,7 @@ use super::bound::LowerBounds;
 use super::context::{PackContext, PartDomain};
 use super::order::may_fit;
 use super::tree::is_free;
-use super::{Demand, Growth, Packed, Part, add_template, context_of, pack_on};
+use super::{Demand, Growth, Packed, Part, Work, add_template, context_of, pack_on};
 use crate::cluster::{Dependencies, HOSTNAME};
 use crate::{ClassId, Cluster, Labels, NodeId};
 
@@ -22,8 +22,9 @@ pub fn pack_each(
     known: &[NodeId],
     growths: &[Growth<'_>],
     demands: &[Demand],
+    work: &Work,
 ) -> Vec<Arc<Packed>> {
-    let context = context_of(cluster, known, growths, demands);
+    let context = context_of(cluster, known, growths, demands, work);
     let mut pods = Pods::new(cluster, &context, demands);
     let keys: Vec<GrowthKey> = growths
         .iter()
@@ -201,7 +202,7 @@ fn sorted(labels: &Labels) -> Vec<(String, String)> {
 
 /// The pods to place.
 struct Pods<'a> {
-    context: &'a PackContext,
+    context: &'a PackContext<'a>,
     demands: &'a [Demand],
     count: u64,
     volumes: bool,
@@ -213,7 +214,7 @@ struct Pods<'a> {
 }
 
 impl<'a> Pods<'a> {
-    fn new(cluster: &Cluster, context: &'a PackContext, demands: &'a [Demand]) -> Self {
+    fn new(cluster: &Cluster, context: &'a PackContext<'a>, demands: &'a [Demand]) -> Self {
         let counts = demands.iter().map(|demand| u64::from(demand.count));
         Self {
             context,
@@ -254,8 +255,10 @@ impl<'a> Pods<'a> {
             let mark = cluster.mark();
             let node = add_template(cluster, part.template);
             unfit.retain(|&row| {
-                let has_room = is_free(free, &self.context.requirements[row].amounts);
-                !has_room || !may_fit(cluster, self.demands[row].class, node)
+                let requirements = &self.context.requirements[row];
+                !is_free(free, &requirements.amounts)
+                    || !self.context.may_check(requirements)
+                    || !may_fit(cluster, self.demands[row].class, node)
             });
             cluster.rollback(mark);
         }

@@ -59,14 +59,17 @@ impl NodeSet {
     }
 
     /// Returns the index of the first node from `from` on that has room and `fits`.
-    /// Sets `from` to the first index that may still fit.
+    /// Sets `from` to the first index that may still fit. Calls `visit` for each look at a
+    /// tree node.
     pub(super) fn first(
         &self,
         amounts: &Amounts,
         from: &mut usize,
         fits: impl Fn(NodeId) -> bool,
+        visit: impl Fn(),
     ) -> Option<usize> {
-        let found = self.tree.first(*from, amounts, |at| fits(self.nodes[at]));
+        let fits = |at: usize| fits(self.nodes[at]);
+        let found = self.tree.first_with_visits(*from, amounts, fits, visit);
         *from = found.unwrap_or(self.nodes.len());
         found
     }
@@ -78,12 +81,16 @@ impl NodeSet {
         amounts: &Amounts,
         from: &mut usize,
         fits: impl Fn(NodeId) -> bool,
+        visit: impl Fn(),
     ) -> Option<usize> {
         let start = self.turn.max(*from);
-        let fits = |at: usize| fits(self.nodes[at]);
-        let mut found = self.tree.first(start, amounts, fits);
+        let find = |from| {
+            let fits = |at: usize| fits(self.nodes[at]);
+            self.tree.first_with_visits(from, amounts, fits, &visit)
+        };
+        let mut found = find(start);
         if found.is_none() && start > *from {
-            found = self.tree.first(*from, amounts, fits);
+            found = find(*from);
         }
         match found {
             Some(at) => self.turn = at + 1,

@@ -48,25 +48,30 @@ fn by_share_of_requests(cluster: &Cluster, demands: &[Demand]) -> Vec<usize> {
     largest_first(sizes.enumerate())
 }
 
-/// Returns the indexes of the demands that may fit, those with the largest share of a
-/// new node first. `first` is a new node of each part.
+/// Returns the indexes of the demands that may fit and whose namespaces may take further
+/// steps, those with the largest share of a new node first. `first` is a new node of each part.
 pub(super) fn by_size(
     cluster: &Cluster,
-    context: &PackContext,
+    context: &PackContext<'_>,
     growth: &Growth<'_>,
     first: &[NodeId],
     demands: &[Demand],
 ) -> Vec<usize> {
     let sized = |(row, demand): (usize, &Demand)| {
+        let requirements = &context.requirements[row];
+        if demand.count == 0 || !context.may_estimate(requirements) {
+            return None;
+        }
         let mut parts = growth.parts.iter().zip(first);
-        let part = parts.find(|(_, node)| may_fit(cluster, demand.class, **node));
+        let part = parts.find(|(_, node)| {
+            context.may_check(requirements) && may_fit(cluster, demand.class, **node)
+        });
         // It may fit on existing nodes once pods on new ones make it possible.
         let elsewhere = || {
             let parts = growth.parts.first();
-            parts.filter(|_| context.may_take(&context.requirements[row]))
+            parts.filter(|_| context.may_take(requirements))
         };
-        let part = part.map(|(part, _)| part).or_else(elsewhere);
-        let part = part.filter(|_| demand.count > 0)?;
+        let part = part.map(|(part, _)| part).or_else(elsewhere)?;
         Some((row, share_of_node(cluster, demand.class, part.template)))
     };
     largest_first(demands.iter().enumerate().filter_map(sized))
@@ -166,7 +171,7 @@ impl Order {
     }
 
     /// Sorts rows into this order. `by_size` has the largest first.
-    pub(super) fn partition(self, by_size: &[usize], context: &PackContext) -> Vec<usize> {
+    pub(super) fn partition(self, by_size: &[usize], context: &PackContext<'_>) -> Vec<usize> {
         let mut rows = by_size.to_vec();
         rows.sort_by_key(|row| {
             let requirements = &context.requirements[*row];

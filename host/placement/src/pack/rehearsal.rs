@@ -2,7 +2,7 @@
 
 use super::context::PackContext;
 use super::order::orders;
-use super::{Demand, Template, add_template, fill, sum};
+use super::{Demand, Template, Work, add_template, fill, sum};
 use crate::{Cluster, NodeId};
 
 /// Pending pods, existing nodes and templates of new nodes. The pods can be placed
@@ -12,6 +12,7 @@ pub struct Rehearsal<'a> {
     known: Vec<NodeId>,
     templates: Vec<&'a Template>,
     demands: &'a [Demand],
+    work: &'a Work,
 }
 
 /// Result of a rehearsal.
@@ -42,13 +43,15 @@ impl<'a> Rehearsal<'a> {
         known: &[NodeId],
         templates: Vec<&'a Template>,
         demands: &'a [Demand],
+        work: &'a Work,
     ) -> Self {
-        let context = PackContext::new(cluster, known, demands, true);
+        let context = PackContext::new(cluster, known, demands, true, work);
         let known = context.areas.iter().flat_map(|(_, nodes)| &nodes.nodes);
         Self {
             known: known.copied().collect(),
             templates,
             demands,
+            work,
         }
     }
 
@@ -80,11 +83,11 @@ impl<'a> Rehearsal<'a> {
         let mut waiting = self.demands.to_vec();
         for (demand, placed) in waiting
             .iter_mut()
-            .zip(fill(cluster, &self.known, self.demands))
+            .zip(fill(cluster, &self.known, self.demands, self.work))
         {
             demand.count -= placed;
         }
-        let left = fill_in_best_order(cluster, &all, &waiting);
+        let left = fill_in_best_order(cluster, &all, &waiting, self.work);
         let mut used = vec![0; nodes.len()];
         for &(part, node) in &come {
             let pods = cluster
@@ -102,11 +105,16 @@ impl<'a> Rehearsal<'a> {
 
 /// Places pods in the one of the planner's orders that leaves the fewest without a
 /// node. Returns the number of such pods of each demand.
-fn fill_in_best_order(cluster: &mut Cluster, nodes: &[NodeId], waiting: &[Demand]) -> Vec<u32> {
+fn fill_in_best_order(
+    cluster: &mut Cluster,
+    nodes: &[NodeId],
+    waiting: &[Demand],
+    work: &Work,
+) -> Vec<u32> {
     let mut best: Option<(Vec<usize>, u32)> = None;
     for rows in orders(cluster, waiting) {
         let mark = cluster.mark();
-        let left = sum(&fill_in_order(cluster, nodes, waiting, &rows));
+        let left = sum(&fill_in_order(cluster, nodes, waiting, &rows, work));
         if left == 0 {
             cluster.keep(mark);
             return vec![0; waiting.len()];
@@ -117,7 +125,7 @@ fn fill_in_best_order(cluster: &mut Cluster, nodes: &[NodeId], waiting: &[Demand
         }
     }
     let rows = best.map(|(rows, _)| rows).unwrap_or_default();
-    fill_in_order(cluster, nodes, waiting, &rows)
+    fill_in_order(cluster, nodes, waiting, &rows, work)
 }
 
 fn fill_in_order(
@@ -125,9 +133,10 @@ fn fill_in_order(
     nodes: &[NodeId],
     waiting: &[Demand],
     rows: &[usize],
+    work: &Work,
 ) -> Vec<u32> {
     let demands: Vec<Demand> = rows.iter().map(|row| waiting[*row]).collect();
-    let placed = fill(cluster, nodes, &demands);
+    let placed = fill(cluster, nodes, &demands, work);
     let mut left = vec![0; waiting.len()];
     for ((row, demand), placed) in rows.iter().zip(demands).zip(placed) {
         left[*row] = demand.count - placed;

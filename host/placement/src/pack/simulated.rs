@@ -1,7 +1,10 @@
 //! Packing on simulated nodes, with all filters for every pod.
 
+use std::cell::Cell;
+
 use super::context::{PackContext, PartNodes, PodRequirements};
 use super::node_set::NodeSet;
+use super::work::{AREA, CHECKS_TO_PLACE, NODE, VIEW};
 use super::{Demand, Growth, Order, Packed, add_template};
 use crate::cluster::{Area, HostKey};
 use crate::{ClassId, Cluster, NodeId};
@@ -9,7 +12,7 @@ use crate::{ClassId, Cluster, NodeId};
 /// A simulation on the existing nodes of a cluster and new nodes added to it.
 pub(super) struct Simulation<'a> {
     cluster: &'a mut Cluster,
-    context: &'a PackContext,
+    context: &'a PackContext<'a>,
     new: &'a PartNodes,
     growth: &'a Growth<'a>,
     /// Maximum number of new nodes, by part.
@@ -23,6 +26,8 @@ pub(super) struct Simulation<'a> {
     parts_in: Vec<Vec<usize>>,
     /// Pods placed so far.
     placements: u64,
+    /// Pods placed so far, by share of the work.
+    placements_of: Vec<u64>,
     host: Option<HostKey>,
 }
 
@@ -47,6 +52,14 @@ struct Batch<'a> {
     refused: Vec<bool>,
     /// While it is unchanged, a node that rejected a pod still does.
     floor: u64,
+    /// Steps taken that are not counted yet.
+    steps: Cell<u64>,
+}
+
+impl Batch<'_> {
+    fn add_steps(&self, more: u64) {
+        self.steps.update(|steps| steps + more);
+    }
 }
 
 /// The first nodes of an area on which a pod may still fit.
@@ -59,7 +72,7 @@ struct Searched {
 impl<'a> Simulation<'a> {
     pub(super) fn new(
         cluster: &'a mut Cluster,
-        context: &'a PackContext,
+        context: &'a PackContext<'a>,
         new: &'a PartNodes,
         growth: &'a Growth<'a>,
         limits: &'a [u32],
@@ -105,6 +118,7 @@ impl<'a> Simulation<'a> {
             areas,
             area_of,
             placements: 0,
+            placements_of: vec![0; context.work.share_count()],
         }
     }
 
@@ -132,12 +146,16 @@ impl<'a> Simulation<'a> {
     pub(super) fn pack(&mut self, demands: &[Demand], order: &[usize]) -> Packed {
         let mut left: Vec<u32> = demands.iter().map(|demand| demand.count).collect();
         let mut on_new = vec![0; demands.len()];
-        let mut again = false;
+        // By demand: the chances of its pods when they were tried last.
+        let mut tried: Vec<Option<u64>> = vec![None; demands.len()];
         loop {
             let before = self.placements;
             for &row in order {
                 let requirements = &self.context.requirements[row];
-                if left[row] > 0 && (!again || requirements.is_coupled()) {
+                let chances = Some(self.chances(requirements));
+                let is_open = tried[row].is_none() || requirements.is_coupled();
+                if left[row] > 0 && is_open && tried[row] != chances {
+                    tried[row] = chances;
                     let placed = self.place_batch(demands[row].class, requirements, left[row]);
                     left[row] -= placed.known + placed.new;
                     on_new[row] += placed.new;
@@ -146,7 +164,6 @@ impl<'a> Simulation<'a> {
             if self.placements == before {
                 break;
             }
-            again = true;
         }
         let mut nodes = vec![0; self.new.parts.len()];
         let new = self.areas.iter().flat_map(|area| &area.of_new);
@@ -177,13 +194,29 @@ impl<'a> Simulation<'a> {
         kept
     }
 
-    /// Places as many identical pods as fit.
+    /// Returns a number that grows when pods are placed, or new nodes added, that may make
+    /// room for such a pod by a rule of affinity or spread.
+    fn chances(&self, requirements: &PodRequirements) -> u64 {
+        let placed = match requirements.helped_by_own {
+            true => self.placements_of[requirements.share],
+            false => self.placements,
+        };
+        let opened = self.opened.iter();
+        placed + opened.map(|nodes| u64::from(*nodes)).sum::<u64>()
+    }
+
+    /// Places as many identical pods as fit, and as the steps of their namespace allow.
     fn place_batch(
         &mut self,
         class: ClassId,
         requirements: &PodRequirements,
         count: u32,
     ) -> Placed {
+        let (work, share) = (self.context.work, requirements.share);
+        work.take(share, AREA * self.areas.len() as u64);
+        if work.is_used_up(share) {
+            return Placed::default();
+        }
         let is_full = |area: &AreaNodes| area.known.times(&requirements.amounts) == 0;
         if self.new.parts.is_empty() && self.areas.iter().all(is_full) {
             return Placed::default();
@@ -194,20 +227,23 @@ impl<'a> Simulation<'a> {
             searched: vec![Searched::default(); self.areas.len()],
             refused: vec![false; self.new.parts.len()],
             floor: 0,
+            steps: Cell::new(0),
         };
         let order = self.areas_in_order(&batch, count);
         let mut turn = 0;
         let mut placed = Placed::default();
-        while placed.known + placed.new < count {
+        while placed.known + placed.new < count && !work.is_used_up(share) {
             self.restart_search_if_relaxed(&mut batch);
-            if let Some(known) = self.on_open_nodes(&mut batch, &order, &mut turn) {
-                placed.known += u32::from(known);
-                placed.new += u32::from(!known);
-            } else if self.on_new_node(&mut batch) {
-                placed.new += 1;
-            } else {
-                break;
+            let mut found = self.on_open_nodes(&mut batch, &order, &mut turn);
+            if found.is_none() && self.on_new_node(&mut batch) {
+                found = Some(false);
             }
+            work.take(share, batch.steps.take());
+            let Some(known) = found else {
+                break;
+            };
+            placed.known += u32::from(known);
+            placed.new += u32::from(!known);
         }
         placed
     }
@@ -282,13 +318,18 @@ impl<'a> Simulation<'a> {
         let (class, amounts) = (batch.class, &batch.requirements.amounts);
         let in_turns = batch.requirements.is_coupled_over_hosts();
         let (area, searched) = (&mut self.areas[at], &mut batch.searched[at]);
+        let (check, steps) = (batch.requirements.check, &batch.steps);
         let cluster = &*self.cluster;
-        let fits = |node| cluster.fits(class, node);
+        let fits = |node| {
+            steps.update(|steps| steps + check);
+            cluster.fits(class, node)
+        };
+        let visit = || steps.update(|steps| steps + 1);
         let find = |set: &mut NodeSet, from: &mut usize| {
             if in_turns {
-                set.next(amounts, from, fits)
+                set.next(amounts, from, fits, visit)
             } else {
-                set.first(amounts, from, fits)
+                set.first(amounts, from, fits, visit)
             }
         };
         if (coupled || self.context.for_all)
@@ -296,7 +337,7 @@ impl<'a> Simulation<'a> {
         {
             self.cluster.place(class, area.known.nodes[found], false);
             area.known.take(found, amounts);
-            self.placements += 1;
+            self.note_placed(batch);
             return Some(true);
         }
         let found = find(&mut area.new, &mut searched.new)?;
@@ -309,6 +350,7 @@ impl<'a> Simulation<'a> {
     fn area_rejects(&self, batch: &Batch<'_>, at: usize) -> bool {
         let area = &self.areas[at];
         let node = area.new.nodes.last().or_else(|| area.known.nodes.last());
+        batch.add_steps(batch.requirements.check);
         batch.requirements.area_may_reject()
             && node.is_some_and(|node| self.cluster.domain_rejects(batch.class, *node, self.host))
     }
@@ -336,6 +378,8 @@ impl<'a> Simulation<'a> {
                 return false;
             };
             let (area, node) = self.open(part);
+            let views = self.cluster.view_count() as u64;
+            batch.add_steps(batch.requirements.check + NODE + VIEW * views);
             let at = self.areas[area].new.nodes.len() - 1;
             if self.cluster.fits(batch.class, node) {
                 self.place_on_new(batch, area, at);
@@ -372,7 +416,14 @@ impl<'a> Simulation<'a> {
         self.cluster.place(batch.class, area.new.nodes[at], false);
         area.new.take(at, &batch.requirements.amounts);
         area.of_new[at].1 = true;
+        self.note_placed(batch);
+    }
+
+    fn note_placed(&mut self, batch: &Batch<'_>) {
+        let PodRequirements { share, check, .. } = batch.requirements;
         self.placements += 1;
+        self.placements_of[*share] += 1;
+        batch.add_steps(CHECKS_TO_PLACE * check);
     }
 }
 

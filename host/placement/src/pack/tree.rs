@@ -116,13 +116,25 @@ impl Tree {
         &self,
         from: usize,
         amounts: &Amounts,
+        fits: impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        self.first_with_visits(from, amounts, fits, || {})
+    }
+
+    /// Like [`Self::first`]. Calls `visit` for each tree node that it looks at.
+    pub(super) fn first_with_visits(
+        &self,
+        from: usize,
+        amounts: &Amounts,
         mut fits: impl FnMut(usize) -> bool,
+        visit: impl Fn(),
     ) -> Option<usize> {
         let mut at = self.space + from;
         if from >= self.leaves {
             return None;
         }
         loop {
+            visit();
             if is_free(&self.free[at * self.resources..][..self.resources], amounts) {
                 if at < self.space {
                     at *= 2;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Growth, Template, fill, pack, pack_each};
+use flyball_placement::pack::{Demand, Growth, Template, Work, fill, pack, pack_each};
 use flyball_placement::{ClassId, Cluster, Node, NodeId, Pod};
 
 use crate::node;
@@ -106,14 +106,15 @@ fn pods_are_packed_on_new_nodes_with_a_resource_that_no_node_has() {
         demand(&[("a/y", 1), ("a/z", 1)], 2),
         demand(&[("a/x", 1), ("a/y", 1)], 2),
     ];
-    assert_eq!(fill(&mut cluster, &[old], &demands), [0, 0, 0]);
+    let work = Work::unlimited();
+    assert_eq!(fill(&mut cluster, &[old], &demands, &work), [0, 0, 0]);
     let plain = [Demand {
         class: cluster.class(&Pod::default()),
         count: 1,
     }];
     let all = [demands.as_slice(), &plain].concat();
     let mark = cluster.mark();
-    assert_eq!(fill(&mut cluster, &[old], &all), [0, 0, 0, 1]);
+    assert_eq!(fill(&mut cluster, &[old], &all, &work), [0, 0, 0, 1]);
     cluster.rollback(mark);
     let growth = Growth::of(&template, 10);
     let each = pack_each(
@@ -121,6 +122,7 @@ fn pods_are_packed_on_new_nodes_with_a_resource_that_no_node_has() {
         &[old],
         std::slice::from_ref(&growth),
         &demands,
+        &work,
     );
     assert_eq!(each[0].placed, [3, 0, 0]);
     assert_eq!(each[0].nodes, [3]);

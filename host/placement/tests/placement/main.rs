@@ -17,6 +17,7 @@ mod shapes;
 mod steps;
 mod unjudged;
 mod vectors;
+mod work;
 
 use flyball_placement::{Node, Resources};
 

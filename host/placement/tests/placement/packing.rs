@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Growth, Order, Packed, Template, pack, pack_and_keep};
+use flyball_placement::pack::{Demand, Growth, Order, Packed, Template, Work, pack, pack_and_keep};
 use flyball_placement::{AffinityTerm, Cluster, LabelSelector, Node, Pod, Requirement, Resources};
 
 fn template(cpu: i64, memory: i64, pods: i64) -> Template {
@@ -112,7 +112,8 @@ fn pods_that_keep_apart_take_a_node_each_and_stay_where_they_are_kept() {
     let packed = pack(&mut cluster, &[], &Growth::of(&template, 7), &demands);
     assert_eq!((packed.node_count(), &packed.placed), (5, &vec![5, 4]));
     let growth = Growth::of(&template, 7);
-    let (again, kept) = pack_and_keep(&mut cluster, &[], &growth, &demands, packed.order);
+    let (order, work) = (packed.order, Work::unlimited());
+    let (again, kept) = pack_and_keep(&mut cluster, &[], &growth, &demands, order, &work);
     assert_eq!(again, packed);
     assert_eq!(cluster.node_ids().collect::<Vec<_>>(), kept);
     assert_eq!(kept.len(), 5);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Growth, Packed, Part, Template, fill, pack, pack_each};
+use flyball_placement::pack::{Demand, Growth, Packed, Part, Template, Work, fill, pack, pack_each};
 use flyball_placement::{
     AffinityTerm, Cluster, LabelSelector, Node, NodeSelectorTerm, Operator, Pod, Requirement,
     Resources, SpreadConstraint,
@@ -145,7 +145,8 @@ fn groups_are_told_apart_by_what_the_pods_in_question_go_by_and_nothing_else() {
         .collect();
     let mut packed = |app, wish| {
         let class = cluster.class(&pod((5, 5), app, wish));
-        pack_each(&mut cluster, &[], &growths, &[Demand { class, count: 3 }])
+        let demands = [Demand { class, count: 3 }];
+        pack_each(&mut cluster, &[], &growths, &demands, &Work::unlimited())
     };
     for wish in [Wish::Nothing, Wish::Apart(HOSTNAME), Wish::OtherHost] {
         let both = packed(0, wish);
@@ -193,7 +194,7 @@ fn growths_are_told_apart_by_which_of_their_groups_share_a_zone() {
     // No zone has a node yet.
     let pairs = in_zones([3, 5], &[[0, 1], [1, 1], [2, 3]]);
     let growths = growths_of(&pairs);
-    let each = pack_each(&mut cluster, &[], &growths, &demands);
+    let each = pack_each(&mut cluster, &[], &growths, &demands, &Work::unlimited());
     let pods: Vec<u32> = each.iter().map(|packed| packed.pods()).collect();
     assert_eq!(pods, [2, 1, 2]);
     assert!(Arc::ptr_eq(&each[0], &each[2]));
@@ -219,10 +220,11 @@ fn growths_are_told_apart_by_the_room_in_the_zones_of_their_groups() {
         class: spread,
         count: 9,
     }];
-    assert_eq!(fill(&mut cluster, &known, &demands), [0]);
+    let placed = fill(&mut cluster, &known, &demands, &Work::unlimited());
+    assert_eq!(placed, [0]);
     let pairs = in_zones([4, 4], &[[with_room, empty], [full, empty]]);
     let growths = growths_of(&pairs);
-    let each = pack_each(&mut cluster, &known, &growths, &demands);
+    let each = pack_each(&mut cluster, &known, &growths, &demands, &Work::unlimited());
     assert!(each[0].pods() < each[1].pods());
     for (growth, packed) in growths.iter().zip(each) {
         assert_eq!(*packed, pack(&mut cluster, &known, growth, &demands));
@@ -257,7 +259,7 @@ fn pods_that_fit_nowhere_do_not_keep_sizes_of_nodes_from_sharing_an_estimate() {
     for (size, wish) in hopeless {
         let class = cluster.class(&pod(size, 1, wish));
         let demands = [demand(apart, 3), demand(class, 2)];
-        let both = pack_each(&mut cluster, &known, &growths, &demands);
+        let both = pack_each(&mut cluster, &known, &growths, &demands, &Work::unlimited());
         assert!(Arc::ptr_eq(&both[0], &both[1]), "{size:?} {wish:?}");
         assert_eq!(both[0].node_count(), 3, "{size:?} {wish:?}");
         assert_eq!(both[0].placed, [3, 0], "{size:?} {wish:?}");
@@ -278,7 +280,7 @@ fn a_pod_that_fits_on_larger_nodes_only_keeps_smaller_ones_from_sharing_their_es
         let class = cluster.class(&pod);
         Demand { class, count }
     });
-    let each = pack_each(&mut cluster, &[], &growths, &demands);
+    let each = pack_each(&mut cluster, &[], &growths, &demands, &Work::unlimited());
     let placed = [[3, 0, 0], [3, 1, 0], [3, 1, 0]];
     for ((growth, packed), placed) in growths.iter().zip(&each).zip(placed) {
         assert_eq!((packed.node_count(), &*packed.placed), (3, &placed[..]));
@@ -318,7 +320,7 @@ proptest! {
             })
             .collect();
         let known: Vec<_> = cluster.node_ids().collect();
-        fill(&mut cluster, &known, &demands);
+        fill(&mut cluster, &known, &demands, &Work::unlimited());
         let one = templates.iter().map(|(template, most)| Growth::of(template, *most));
         let pairs = templates.chunks(2).map(|pair| Growth {
             parts: pair
@@ -329,7 +331,7 @@ proptest! {
         });
         let growths: Vec<Growth> = one.chain(pairs).collect();
         let nodes = cluster.node_count();
-        let each = pack_each(&mut cluster, &known, &growths, &demands);
+        let each = pack_each(&mut cluster, &known, &growths, &demands, &Work::unlimited());
         prop_assert_eq!(cluster.node_count(), nodes);
         for (growth, packed) in growths.iter().zip(each) {
             let alone = pack(&mut cluster, &known, growth, &demands);

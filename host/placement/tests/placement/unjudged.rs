@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Growth, Template, pack_each};
+use flyball_placement::pack::{Demand, Growth, Template, Work, pack_each};
 use flyball_placement::{
     AffinityTerm, ClassId, Cluster, LabelSelector, Misfit, NodeId, NodeSelectorTerm, Operator, Pod,
     Requirement, SpreadConstraint, Unjudged,
@@ -195,7 +195,7 @@ fn a_pod_is_kept_off_the_zone_where_pods_of_its_namespace_are_not_judged() {
         class: waiting,
         count: 1,
     };
-    let packed = pack_each(&mut cluster, &[], &growths, &[demand]);
+    let packed = pack_each(&mut cluster, &[], &growths, &[demand], &Work::unlimited());
     let pods: Vec<u32> = packed.iter().map(|packed| packed.pods()).collect();
     assert_eq!(pods, [0, 1]);
 }

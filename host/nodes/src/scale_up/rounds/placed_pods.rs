@@ -60,8 +60,9 @@ impl Rounds<'_> {
             };
             let cluster = state.cluster_mut();
             let demands = demands_of(unplaced);
+            let (order, work) = (estimate.order, self.work);
             let (packed, kept) =
-                pack_and_keep(cluster, &self.known, &growth, &demands, estimate.order);
+                pack_and_keep(cluster, &self.known, &growth, &demands, order, work);
             take(unplaced, &packed.placed, &mut helped);
             self.known.extend(kept);
         }

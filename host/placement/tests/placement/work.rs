@@ -1,0 +1,140 @@
+//! Packing takes a limited number of steps for the pods of a namespace.
+
+use std::sync::Arc;
+
+use flyball_placement::pack::{Demand, Growth, Template, Work, fill, pack_each};
+use flyball_placement::{AffinityTerm, Cluster, LabelSelector, Name, NodeId, Pod, Requirement};
+
+use crate::{HOST, node};
+
+const NODES: usize = 300;
+const LINKS: usize = 300;
+const BASE: u64 = 1_000_000;
+
+/// Name of a resource that only the first node has.
+const RARE: &str = "a/rare";
+
+/// A pod of an app that wants to be on a node with a pod of another app.
+fn pod(namespace: &str, app: &str, near: Option<&str>) -> Pod {
+    let term = near.map(|app| AffinityTerm {
+        topology_key: HOST.into(),
+        selector: Some(LabelSelector(vec![Requirement::equals("app", app)])),
+        namespaces: Vec::new(),
+        namespace_selector: None,
+    });
+    Pod {
+        namespace: namespace.into(),
+        labels: [("app", app)].into_iter().collect(),
+        affinity: term.into_iter().collect(),
+        ..Pod::default()
+    }
+}
+
+/// Pods that each want to be beside the next one, so that one more finds a place each time
+/// that all are tried.
+fn chain(cluster: &mut Cluster, links: usize, rare: i64) -> Vec<Demand> {
+    let link = |row: usize| {
+        let next = (row + 1 < links).then(|| format!("link-{}", row + 1));
+        let mut pod = pod("noisy", &format!("link-{row}"), next.as_deref());
+        pod.requests.set(RARE, rare);
+        demand(cluster, &pod, 1)
+    };
+    (0..links).map(link).collect()
+}
+
+/// Pods of another namespace: a small chain, one that no pod helps, and large ones.
+fn shop(cluster: &mut Cluster) -> Vec<Demand> {
+    let mut large = pod("shop", "large", None);
+    large.requests.cpu = 600;
+    let pods = [
+        (pod("shop", "web", Some("cart")), 4),
+        (pod("shop", "cart", Some("stock")), 1),
+        (pod("shop", "stock", None), 1),
+        (pod("shop", "lonely", Some("nobody")), 2),
+        (large, 3),
+    ];
+    let pods = pods.iter();
+    pods.map(|(pod, count)| demand(cluster, pod, *count))
+        .collect()
+}
+
+fn demand(cluster: &mut Cluster, pod: &Pod, count: u32) -> Demand {
+    let class = cluster.class(pod);
+    Demand { class, count }
+}
+
+fn nodes(cluster: &mut Cluster) -> Vec<NodeId> {
+    let nodes = (0..NODES).map(|row| {
+        let mut node = node(row, "zone");
+        if row == 0 {
+            node.allocatable.set(RARE, 1000);
+        }
+        cluster.add_node(node)
+    });
+    nodes.collect()
+}
+
+#[test]
+fn a_namespace_whose_pods_are_much_work_is_named_and_others_are_packed_as_without_it() {
+    let mut cluster = Cluster::default();
+    let known = nodes(&mut cluster);
+    let noisy = chain(&mut cluster, LINKS, 0);
+    let shop = shop(&mut cluster);
+    let all = [noisy.as_slice(), &shop].concat();
+    let work_for = |cluster: &Cluster| Work::new(cluster, all.iter().copied(), BASE);
+    let check = |work: &Work| {
+        assert_eq!(work.used_up(), [Name::from("noisy")]);
+        // Without a limit, it would be more than 50 times the base.
+        let steps = work.steps_of("noisy");
+        assert!((BASE..6 * BASE).contains(&steps), "{steps}");
+        assert!(work.steps_of("shop") < BASE, "{}", work.steps_of("shop"));
+    };
+
+    let mark = cluster.mark();
+    let alone = fill(&mut cluster, &known, &shop, &Work::unlimited());
+    cluster.rollback(mark);
+    assert_eq!(alone, [4, 1, 1, 0, 0]);
+    let mark = cluster.mark();
+    let work = work_for(&cluster);
+    let placed = fill(&mut cluster, &known, &all, &work);
+    cluster.rollback(mark);
+    assert_eq!(placed[LINKS..], alone);
+    check(&work);
+
+    let sizes = [1000, 2000].map(|cpu| {
+        let mut new = node(NODES, "zone");
+        new.allocatable.cpu = cpu;
+        Template {
+            node: Arc::new(new),
+            carried: Vec::new(),
+        }
+    });
+    let growths = sizes.each_ref().map(|template| Growth::of(template, 9));
+    let alone = pack_each(&mut cluster, &known, &growths, &shop, &Work::unlimited());
+    let work = work_for(&cluster);
+    let both = pack_each(&mut cluster, &known, &growths, &all, &work);
+    for (both, alone) in both.iter().zip(&alone) {
+        assert_eq!(both.placed[LINKS..], alone.placed);
+        assert_eq!(both.nodes, alone.nodes);
+    }
+    check(&work);
+}
+
+#[test]
+fn pods_are_not_tried_again_at_the_cost_of_their_namespace_for_what_those_of_others_do() {
+    const FEW: usize = 100;
+    let mut cluster = Cluster::default();
+    let known = nodes(&mut cluster);
+    // Only one node is searched for them, so they are tried often in few steps.
+    let noisy = chain(&mut cluster, FEW, 1);
+    let lonely = pod("shop", "lonely", Some("nobody"));
+    let all = [noisy, vec![demand(&mut cluster, &lonely, 1)]].concat();
+    let work = Work::new(&cluster, all.iter().copied(), BASE);
+    let placed = fill(&mut cluster, &known, &all, &work);
+    assert_eq!(placed[..FEW], [1; FEW]);
+    assert_eq!(placed[FEW..], [0]);
+    assert!(work.used_up().is_empty());
+    // A search of all nodes, and not one for each pod that was placed.
+    let steps = work.steps_of("shop");
+    assert!(steps < 40 * NODES as u64, "{steps}");
+}
