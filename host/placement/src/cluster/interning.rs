@@ -115,39 +115,43 @@ impl Cluster {
         }
         let (relations, inputs) = self.counter_inputs();
         let left = relations.counting.release(&classes, &inputs);
-        let mut reshaped = Vec::with_capacity(classes.len());
-        for class in classes {
-            let from = self.classes.shape_of(class);
-            let to = self.assign_shape(class, Some(namespace));
-            reshaped.push((class, from, to));
+        let before = classes.iter().map(|class| self.classes.shape_of(*class));
+        let before: Vec<u32> = before.collect();
+        for class in &classes {
+            self.assign_shape(*class, Some(namespace));
         }
-        self.reshape(&reshaped, namespace);
+        self.classes.find_first(before.into_iter());
+        self.count_reshaped(&classes, namespace);
         self.relations.counting.retire(&left, namespace);
         Ok(())
     }
 
-    /// Moves the pods of classes to their new shapes.
-    fn reshape(&mut self, classes: &[(ClassId, u32, u32)], namespace: Symbol) {
-        let labels = classes.iter().map(|(class, _, _)| {
+    /// Counts classes that got another shape, and the steps that it took.
+    fn count_reshaped(&mut self, classes: &[ClassId], namespace: Symbol) {
+        let steps = classes.iter().map(|class| {
             let labels = self.classes.key(*class).labels;
             of_reshaping(self.classes.labels(labels).len())
         });
-        let steps = labels.sum();
+        let steps: usize = steps.sum();
         self.reshaped += classes.len();
         self.relations.counting.steps.add(namespace, steps);
-        let left = classes.iter().map(|(_, from, _)| *from);
-        self.classes.find_first(left);
-        let (relations, inputs) = self.counter_inputs();
-        relations.counting.reshape(classes, &inputs);
     }
 
-    fn assign_shape(&mut self, class: ClassId, reshaped_by: Option<Symbol>) -> u32 {
+    /// Finds the shape of a class, and moves its pods there from the one before.
+    fn assign_shape(&mut self, class: ClassId, reshaped_by: Option<Symbol>) {
+        let had_shape = self.classes.has_shape(class);
+        let before = had_shape.then(|| self.classes.shape_of(class));
         let (shape, new) = self.classes.assign_shape(class);
         let (relations, mut inputs) = self.counter_inputs();
         if new {
-            relations.add_shape(shape, reshaped_by, &mut inputs);
+            relations.add_profile(shape, reshaped_by, &inputs);
         }
-        relations.counting.enter_shape(shape, reshaped_by, &inputs);
-        shape
+        // Then come counters of its constraints, which count the pods that its profile has.
+        relations
+            .counting
+            .enter_shape(class, (before, shape), reshaped_by, &inputs);
+        if new {
+            relations.add_shape(shape, &mut inputs);
+        }
     }
 }

@@ -164,17 +164,22 @@ impl Relations {
         terms.blocking_counters(&mut self.counting, &keys, (namespace, why), inputs)
     }
 
-    /// Adds a new shape. The label keys of its constraints are relevant already, unless
-    /// they are refused. `reshaped_by` is as in [`Counting::add_shape`].
-    pub(super) fn add_shape(
+    /// Finds the profile of a new shape. `reshaped_by` is as in [`Counting::add_shape`].
+    pub(super) fn add_profile(
         &mut self,
         shape: u32,
         reshaped_by: Option<Symbol>,
-        inputs: &mut CounterInputs<'_>,
+        inputs: &CounterInputs<'_>,
     ) {
         let terms = inputs.classes.shape(shape).terms;
         let owning = &self.terms[terms as usize].owning;
         self.counting.add_shape(shape, owning, reshaped_by, inputs);
+    }
+
+    /// Adds a new shape, which has a profile. The label keys of its constraints are relevant
+    /// already, unless they are refused.
+    pub(super) fn add_shape(&mut self, shape: u32, inputs: &mut CounterInputs<'_>) {
+        let terms = inputs.classes.shape(shape).terms;
         let spread = self.spread(shape, inputs);
         let unjudged = self.terms[terms as usize].unjudged;
         self.shapes.push(Shape {

@@ -364,3 +364,63 @@ fn connections_of_pods_as_they_were_known_before_do_not_count() {
         assert_eq!(fits, [false, true]);
     }
 }
+
+/// While pods are known anew, one that was not judged may be, with a constraint whose counter is
+/// new then.
+#[test]
+fn a_placed_pod_that_is_judged_once_it_is_known_anew_counts_once() {
+    let (mut cluster, nodes) = cluster(2);
+    two_crowds(&mut cluster, "full");
+    for (app, terms) in [("web", 1000), ("pair", 450), ("fill", 540), ("late", 20)] {
+        for row in 0..terms / 10 {
+            let terms = (0..10).map(|at| term(HOST, app, &format!("{row}-{at}")));
+            let id = format!("{app}-{row}");
+            let class = cluster.class(&pod("a", "crowd", &id, terms.collect()));
+            assert_eq!(cluster.unjudged(class), None);
+        }
+    }
+    let labelled = |app: &str, id: &str, x: &str| {
+        let mut pod = pod("a", app, id, Vec::new());
+        pod.labels.set("x".into(), x.into());
+        pod
+    };
+    // 9,990 connections. The pair counts once until its label is read.
+    let mut pods: Vec<Pod> = (0..8)
+        .map(|row| pod("a", "web", &row.to_string(), Vec::new()))
+        .collect();
+    pods.extend([
+        pod("a", "fill", "1", Vec::new()),
+        labelled("pair", "1", "first"),
+        labelled("pair", "1", "second"),
+        labelled("web", "8", "third"),
+    ]);
+    for pod in &pods {
+        let class = cluster.class(pod);
+        assert_eq!(cluster.unjudged(class), None);
+    }
+    let mut late = labelled("late", "1", "fourth");
+    late.spread = vec![SpreadConstraint {
+        max_skew: 1,
+        topology_key: HOST.into(),
+        selector: Some(LabelSelector(vec![Requirement::equals("app", "late")])),
+        min_domains: 1,
+        honor_affinity: true,
+        honor_taints: false,
+    }];
+    let late = cluster.class(&late);
+    let too_many = Some(Unjudged::TooManyConnections);
+    assert_eq!(cluster.unjudged(late), too_many);
+    assert!(cluster.place(late, nodes[0], false));
+
+    // The second of the pair leaves no room for the last web pod, but some for the late one.
+    let mut reader = term(HOST, "web", "none");
+    reader.selector = Some(LabelSelector(vec![Requirement::equals("x", "none")]));
+    cluster.class(&pod("a", "reader", "1", vec![reader]));
+    assert_eq!(cluster.reshaped_count(), 4);
+    let web = cluster.class(&pods[11]);
+    assert_eq!(cluster.unjudged(web), too_many);
+    assert_eq!(cluster.unjudged(late), None);
+    assert!(cluster.place(late, nodes[1], false));
+    let fits = nodes.iter().map(|node| cluster.fits(late, *node));
+    assert_eq!(fits.collect::<Vec<bool>>(), [true; 2]);
+}

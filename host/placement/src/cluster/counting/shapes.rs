@@ -36,16 +36,32 @@ impl Counting {
         self.shapes_of[id as usize].push(shape);
     }
 
-    /// Notes that pods of a class get a known or new shape.
+    /// Notes that pods of a class get a known or new shape. If they had one before, those that
+    /// are placed stay placed.
     pub(in super::super) fn enter_shape(
         &mut self,
-        shape: u32,
+        class: ClassId,
+        (before, shape): (Option<u32>, u32),
         reshaped_by: Option<Symbol>,
         inputs: &CounterInputs<'_>,
     ) {
-        let profile = self.profile_of(shape);
-        self.revive(profile, reshaped_by, inputs);
-        self.profiles.get_mut(profile).classes += 1;
+        let to = self.profile_of(shape);
+        self.revive(to, reshaped_by, inputs);
+        self.profiles.get_mut(to).classes += 1;
+        let Some(before) = before else {
+            return;
+        };
+        let from = self.profile_of(before);
+        self.profiles.get_mut(from).classes -= 1;
+        let is_unjudged = |profile| self.profiles.get(profile).is_unjudged();
+        // Predicates match the pods as before, unless they are not compared any more.
+        if self.placed_of(class) == 0 || is_unjudged(from) == is_unjudged(to) {
+            return;
+        }
+        for (node, count) in self.places.of(class, inputs.nodes) {
+            self.shift_profile(from, node, count, false);
+            self.shift_profile(to, node, count, true);
+        }
     }
 
     fn add_profile(
@@ -155,27 +171,5 @@ impl Counting {
     pub(in super::super) fn retire(&mut self, left: &[u32], namespace: Symbol) {
         let looked_at = self.profiles.retire(left);
         self.steps.add(namespace, of_retiring(looked_at));
-    }
-
-    /// Changes the shapes of classes, given with the shapes before and after. Their pods
-    /// stay placed.
-    pub(in super::super) fn reshape(
-        &mut self,
-        classes: &[(ClassId, u32, u32)],
-        inputs: &CounterInputs<'_>,
-    ) {
-        for (class, from, to) in classes {
-            let (from, to) = (self.profile_of(*from), self.profile_of(*to));
-            self.profiles.get_mut(from).classes -= 1;
-            let is_unjudged = |profile| self.profiles.get(profile).is_unjudged();
-            // Predicates match the pods as before, unless they are not compared any more.
-            if self.placed_of(*class) == 0 || is_unjudged(from) == is_unjudged(to) {
-                continue;
-            }
-            for (node, count) in self.places.of(*class, inputs.nodes) {
-                self.shift_profile(from, node, count, false);
-                self.shift_profile(to, node, count, true);
-            }
-        }
     }
 }
