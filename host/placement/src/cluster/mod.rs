@@ -259,7 +259,7 @@ impl Cluster {
 
     /// Number of steps that it took to find the classes of all pods: comparisons of terms
     /// with pods, and pods and nodes that were looked at again. It depends on the pods and
-    /// their order alone.
+    /// nodes, and on their order, alone.
     pub fn step_count(&self) -> usize {
         self.relations.counting.steps.all()
     }
