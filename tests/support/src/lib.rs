@@ -1,6 +1,6 @@
 //! Common parts of the tests and benchmarks of all crates: a real Kubernetes control
 //! plane ([`Cluster`]), a simulated AWS ([`Aws`]) and faults of its calls ([`Faults`]),
-//! waiting for a condition ([`wait_for`]), numbers of cases ([`cases`]),
+//! waiting for a condition ([`wait_for`]), numbers of cases ([`cases()`]),
 //! and reporting the figures of benchmarks ([`mod@bench`]).
 //!
 //! It depends on no crate of the host: tests reach the cluster with `kubectl` or with the
