@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
-use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
