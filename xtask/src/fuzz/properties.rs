@@ -26,7 +26,7 @@ const PROPERTIES: [(&str, &str); 14] = [
     ),
     (
         "host/kubernetes/src/watch/tests.rs",
-        "whatever_is_in_one_autoscaler_all_others_are_read",
+        "whatever_is_in_one_autoscaler_all_others_are_read_and_decided",
     ),
     (
         "host/kubernetes/src/watch/tests.rs",
