@@ -252,7 +252,8 @@ impl FairRequests {
         }
         let is_left = |result: &Result<T, Undone>| matches!(result, Err(Undone::NotBegun(_)));
         if !results.values().any(is_left) {
-            past.used.retain(|namespace, _| !turns.contains_key(&**namespace));
+            past.used
+                .retain(|namespace, _| !turns.contains_key(&**namespace));
             return;
         }
         let longest = micros(self.limits.request);

@@ -133,9 +133,8 @@ fn autoscalers(input: &[u8]) -> Vec<u8> {
     }
     let [autoscalers, selectors, pods] =
         [autoscalers, selectors, pods].map(|items| items.join(","));
-    let crowd = format!(
-        r#"{{"autoscalers":[{autoscalers}],"selectors":[{selectors}],"pods":[{pods}]}}"#
-    );
+    let crowd =
+        format!(r#"{{"autoscalers":[{autoscalers}],"selectors":[{selectors}],"pods":[{pods}]}}"#);
     crowd.into_bytes()
 }
 

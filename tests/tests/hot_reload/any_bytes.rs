@@ -109,7 +109,9 @@ fn limits(process: &str) -> Option<Limits> {
     let text = fs::read_to_string(format!("/proc/{process}/limits")).ok()?;
     let limit = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        let mut numbers = line.split_whitespace().map(|number| number.parse::<u64>().ok());
+        let mut numbers = line
+            .split_whitespace()
+            .map(|number| number.parse::<u64>().ok());
         Some((numbers.next()??, numbers.next()??))
     };
     Some(Limits {

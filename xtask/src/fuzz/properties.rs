@@ -111,7 +111,9 @@ mod tests {
         for (file, name) in PROPERTIES {
             let text = fs::read_to_string(workspace::root().join(file)).unwrap();
             let definitions = ["\n", "    "].map(|before| format!("{before}fn {name}("));
-            let is_there = definitions.iter().any(|definition| text.contains(definition));
+            let is_there = definitions
+                .iter()
+                .any(|definition| text.contains(definition));
             assert!(is_there, "{name}");
             let is_of = |program: &&str| file.contains(&format!("/tests/{program}/"));
             let is_run = file.contains("/src/") || PROGRAMS.iter().any(is_of);
