@@ -4,6 +4,7 @@ use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_autoscaling::error::{ProvideErrorMetadata, SdkError};
+use flyball_decision::text::with_causes;
 use flyball_nodes::cloud::CloudError;
 
 /// Converts the error of a call. The message names the call, its subject and the cause.
@@ -116,17 +117,6 @@ where
         ),
         _ => with_causes(error),
     }
-}
-
-/// Returns the messages of an error and its causes, without repetition.
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    for cause in causes(error).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
