@@ -24,8 +24,9 @@ pub const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/lea
 /// Time from the last renewal of a lease to its loss, in milliseconds.
 const RENEW_DEADLINE_MS: i64 = 10_000;
 
-/// Maximum time between the loss of the lease and the end, in milliseconds.
-const END_MS: i64 = 20_000;
+/// Maximum time between the loss of the lease and the end, and some time for a busy machine, in
+/// milliseconds.
+const END_MS: i64 = 20_000 + 10_000;
 
 /// A cluster with a workload, and a proxy for one of its daemons.
 struct Stage {
@@ -128,10 +129,11 @@ fn what_was_being_written_when_the_lease_was_lost_is_recorded() {
     let _half_sent = half_sent(&daemon);
 
     // The status is answered: the first decision may still be writing it, and the second one
-    // would wait for it. The lease is lost 8 to 10 s after this, during the write or the next.
+    // would wait for it. The lease is lost 8 to 10 s after this, during the write or the next:
+    // a busy machine has 6 s to begin the first one.
     let before = daemon.records("default/web");
     stage.proxy.hold_all(&["/leases", SCALE]);
-    sleep_at_most(4_000);
+    sleep_at_most(2_000);
     metrics.set_external("queue", &[json!("40")]);
     wait_for("the write", WAIT_TIMEOUT, || stage.proxy.saw(SCALE));
     let loss = stage.loss();

@@ -19,8 +19,10 @@ const HALF_SENT: usize = 1_000;
 /// Maximum number of connections that the daemon keeps open at an address.
 const MAX_CONNECTIONS: usize = 64;
 
-/// Time limit of a probe: a kubelet's default, which the manifest leaves as it is.
+/// Time limit of a probe, and the number of failures in a row after which a kubelet acts: its
+/// defaults, which the manifest leaves as they are.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+const PROBE_FAILURES: usize = 3;
 
 /// Maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
@@ -108,7 +110,8 @@ fn is_alive(url: &str) -> bool {
         .timeout_global(Some(PROBE_TIMEOUT))
         .build()
         .into();
-    let alive = |path: &str| agent.get(format!("{url}{path}")).call().is_ok();
+    let is_answered = |path: &str| agent.get(format!("{url}{path}")).call().is_ok();
+    let alive = |path: &str| (0..PROBE_FAILURES).any(|_| is_answered(path));
     alive("/healthz") && alive("/readyz")
 }
 

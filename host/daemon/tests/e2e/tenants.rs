@@ -195,11 +195,12 @@ fn a_spec_reaches_nothing_outside_its_namespace() {
     assert_eq!(test_cluster.cluster.kubectl(&replicas).unwrap(), "2");
 }
 
-/// Time from one decision about an object to its next.
-const PERIOD_MS: i64 = 3_000;
+/// Time from one decision about an object to its next. Two of them leave a busy machine some
+/// seconds besides.
+const PERIOD_MS: i64 = 6_000;
 
 /// Maximum time that a tick waits for metrics: five times that for a request.
-const TICK_MS: i64 = 5 * 500;
+const TICK_MS: i64 = 5 * 1_000;
 
 /// Number of decisions about an object that are looked at.
 const DECISIONS: usize = 4;
@@ -230,8 +231,8 @@ fn metrics_that_hang_delay_an_object_of_another_namespace_by_two_periods_at_most
     let args = [
         "--kubeconfig",
         kubeconfig.to_str().unwrap(),
-        "--horizontal-pod-autoscaler-sync-period=3s",
-        "--metrics-request-timeout=500ms",
+        "--horizontal-pod-autoscaler-sync-period=6s",
+        "--metrics-request-timeout=1s",
     ];
     let daemon = Daemon::start(&test_cluster.workshop, &args);
 
@@ -248,7 +249,7 @@ fn metrics_that_hang_delay_an_object_of_another_namespace_by_two_periods_at_most
         decided(&daemon).len() >= DECISIONS
     });
     let hostile = daemon.records("aaa-0/web");
-    let hangs = |record: &Value| record.to_string().contains("no answer within 500ms");
+    let hangs = |record: &Value| record.to_string().contains("no answer within 1s");
     assert!(hostile.iter().any(hangs), "{hostile:?}");
     // From the first tick on.
     let mut times = vec![time_of(&hostile[0])];
