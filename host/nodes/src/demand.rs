@@ -177,7 +177,7 @@ pub(super) fn put_off(
     mut turn: u64,
 ) -> Vec<UnplacedPods> {
     let is_put_off = |pods: &mut UnplacedPods| {
-        let namespace = state.cluster().namespace_of(pods.class);
+        let namespace = state.cluster().namespace(pods.class);
         if namespaces.binary_search(namespace).is_ok() {
             turn = turn.wrapping_add(1);
             pods.put_off = !turn.is_multiple_of(PUT_OFF_CLASSES);

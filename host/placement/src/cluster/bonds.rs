@@ -45,11 +45,6 @@ impl Cluster {
         self.classes.bonds(class)
     }
 
-    /// Returns the namespace of a class's pods.
-    pub fn namespace_of(&self, class: ClassId) -> &Name {
-        self.symbols.text(self.classes.key(class).namespace)
-    }
-
     /// Number of counters of pods that a check of a class's pods may read.
     pub(crate) fn counters_read(&self, class: ClassId) -> usize {
         let shape = self.classes.shape_of(class);

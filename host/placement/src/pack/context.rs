@@ -93,7 +93,7 @@ impl<'a> PackContext<'a> {
                     keeps_apart: cluster.keeps_apart(demand.class, bonds),
                     is_excluded: cluster.is_unwanted(demand.class),
                     helped_by_own: cluster.selects_only_own(demand.class),
-                    share: work.share_of(cluster.namespace_of(demand.class)),
+                    share: work.share_of(cluster.namespace(demand.class)),
                     check: CHECK + cluster.counters_read(demand.class) as u64,
                 }
             })

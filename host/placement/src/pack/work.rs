@@ -76,7 +76,7 @@ impl Work {
     pub fn new(cluster: &Cluster, pods: impl Iterator<Item = Demand>, base: u64) -> Self {
         let mut counts: BTreeMap<&Name, u64> = BTreeMap::new();
         for Demand { class, count } in pods {
-            *counts.entry(cluster.namespace_of(class)).or_default() += u64::from(count);
+            *counts.entry(cluster.namespace(class)).or_default() += u64::from(count);
         }
         let per_pod = PER_POD + cluster.node_count() as u64;
         let shares = counts.into_iter().map(|(namespace, pods)| {
