@@ -57,6 +57,13 @@ impl Cluster {
         own + excluding.sum::<usize>() + profile.blocking.len()
     }
 
+    /// Number of counters that count a class's pods.
+    pub(crate) fn counters_changed(&self, class: ClassId) -> usize {
+        let shape = self.classes.shape_of(class);
+        let profile = self.relations.counting.profile(shape);
+        profile.counted.len() + profile.spread.len()
+    }
+
     /// Whether the terms and constraints of a class's pods select only pods of their own
     /// namespace.
     pub(crate) fn selects_only_own(&self, class: ClassId) -> bool {

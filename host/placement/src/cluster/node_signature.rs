@@ -22,19 +22,25 @@ pub(crate) struct Dependencies {
 
 /// A set of ids.
 #[derive(Debug, Default)]
-struct IdSet(Vec<bool>);
+struct IdSet {
+    /// By id, whether it is in the set.
+    there: Vec<bool>,
+    /// Number of ids in the set.
+    count: usize,
+}
 
 impl IdSet {
     fn add(&mut self, number: u32) {
         let at = number as usize;
-        if self.0.len() <= at {
-            self.0.resize(at + 1, false);
+        if self.there.len() <= at {
+            self.there.resize(at + 1, false);
         }
-        self.0[at] = true;
+        let is_known = std::mem::replace(&mut self.there[at], true);
+        self.count += usize::from(!is_known);
     }
 
     fn iter(&self) -> impl Iterator<Item = u32> {
-        let numbers = self.0.iter().enumerate();
+        let numbers = self.there.iter().enumerate();
         let there = numbers.filter(|(_, there)| **there);
         there.map(|(at, _)| number(at))
     }
@@ -43,6 +49,11 @@ impl IdSet {
 impl Dependencies {
     pub(super) fn counter(&mut self, counter: u32) {
         self.counters.add(counter);
+    }
+
+    /// Number of counters.
+    pub(crate) fn counter_count(&self) -> usize {
+        self.counters.count
     }
 
     pub(super) fn unjudged_of(&mut self, namespace: Option<Symbol>) {
@@ -57,14 +68,19 @@ impl Dependencies {
 
 impl Cluster {
     /// Returns what the placement of pods of these classes depends on.
-    pub(crate) fn dependencies(&self, classes: impl Iterator<Item = ClassId>) -> Dependencies {
+    pub(super) fn dependencies(&self, classes: impl Iterator<Item = ClassId>) -> Dependencies {
         let mut dependencies = Dependencies::default();
         for class in classes {
-            let shape = self.classes.shape_of(class);
-            self.relations.add_dependencies(shape, &mut dependencies);
-            dependencies.volumes |= self.classes.volumes(class).is_some();
+            self.add_dependencies(class, &mut dependencies);
         }
         dependencies
+    }
+
+    /// Adds what the placement of pods of a class depends on.
+    pub(crate) fn add_dependencies(&self, class: ClassId, dependencies: &mut Dependencies) {
+        let shape = self.classes.shape_of(class);
+        self.relations.add_dependencies(shape, dependencies);
+        dependencies.volumes |= self.classes.volumes(class).is_some();
     }
 
     /// Returns the topology keys of `dependencies`, ordered.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::columns::{RequestAmounts, ResourceColumns};
 use super::node_set::NodeSet;
-use super::work::{CHECK, CLASS, Work};
+use super::work::{CHECK, CHECKS_TO_PLACE, CLASS, COUNT, Work};
 use super::{Demand, Growth, add_template, order};
 use crate::cluster::{Area, Bonds};
 use crate::{ClassId, Cluster, NodeId};
@@ -26,6 +26,8 @@ pub(super) struct PodRequirements {
     pub(super) share: usize,
     /// Steps of a check whether such a pod fits on a node.
     pub(super) check: u64,
+    /// Steps to place such a pod, and to remove it again.
+    pub(super) place: u64,
 }
 
 impl PodRequirements {
@@ -87,6 +89,8 @@ impl<'a> PackContext<'a> {
             .iter()
             .map(|demand| {
                 let bonds = cluster.bonds(demand.class);
+                let check = CHECK + cluster.counters_read(demand.class) as u64;
+                let counted = cluster.counters_changed(demand.class) as u64;
                 PodRequirements {
                     amounts: columns.amounts(cluster, demand.class),
                     bonds,
@@ -94,7 +98,8 @@ impl<'a> PackContext<'a> {
                     is_excluded: cluster.is_unwanted(demand.class),
                     helped_by_own: cluster.selects_only_own(demand.class),
                     share: work.share_of(cluster.namespace(demand.class)),
-                    check: CHECK + cluster.counters_read(demand.class) as u64,
+                    check,
+                    place: CHECKS_TO_PLACE * check + COUNT * counted,
                 }
             })
             .collect();

@@ -25,7 +25,8 @@ pub fn pack_each(
     work: &Work,
 ) -> Vec<Arc<Packed>> {
     let context = context_of(cluster, known, growths, demands, work);
-    let mut pods = Pods::new(cluster, &context, demands);
+    let parts = growths.iter().map(|growth| growth.parts.len()).sum();
+    let mut pods = Pods::new(cluster, &context, demands, parts);
     let keys: Vec<GrowthKey> = growths
         .iter()
         .map(|growth| GrowthKey::new(cluster, growth, &pods))
@@ -214,7 +215,13 @@ struct Pods<'a> {
 }
 
 impl<'a> Pods<'a> {
-    fn new(cluster: &Cluster, context: &'a PackContext<'a>, demands: &'a [Demand]) -> Self {
+    /// `parts` is the number of parts of all growths.
+    fn new(
+        cluster: &Cluster,
+        context: &'a PackContext<'a>,
+        demands: &'a [Demand],
+        parts: usize,
+    ) -> Self {
         let counts = demands.iter().map(|demand| u64::from(demand.count));
         Self {
             context,
@@ -224,7 +231,7 @@ impl<'a> Pods<'a> {
                 .requirements
                 .iter()
                 .any(|requirements| requirements.bonds.volumes),
-            dependencies: cluster.dependencies(demands.iter().map(|demand| demand.class)),
+            dependencies: dependencies(cluster, context, demands, parts),
             on_known: vec![None; demands.len()],
         }
     }
@@ -266,4 +273,25 @@ impl<'a> Pods<'a> {
         let counts = unfit.iter().map(|&row| u64::from(self.demands[row].count));
         counts.sum()
     }
+}
+
+/// Returns what the placement of the pods depends on in the cluster. Pods whose namespace may
+/// take no further steps are left out: no estimate places them. Counts the steps to read the
+/// counters for each part.
+fn dependencies(
+    cluster: &Cluster,
+    context: &PackContext<'_>,
+    demands: &[Demand],
+    parts: usize,
+) -> Dependencies {
+    let mut found = Dependencies::default();
+    for (demand, requirements) in demands.iter().zip(&context.requirements) {
+        if context.may_estimate(requirements) {
+            let known = found.counter_count();
+            cluster.add_dependencies(demand.class, &mut found);
+            let read = (found.counter_count() - known) * parts;
+            context.work.take(requirements.share, read as u64);
+        }
+    }
+    found
 }

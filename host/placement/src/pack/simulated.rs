@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::context::{PackContext, PartNodes, PodRequirements};
 use super::node_set::NodeSet;
-use super::work::{AREA, CHECKS_TO_PLACE, NODE, VIEW};
+use super::work::{AREA, COUNT, NODE};
 use super::{Demand, Growth, Order, Packed, add_template};
 use crate::cluster::{Area, HostKey};
 use crate::{ClassId, Cluster, NodeId};
@@ -379,7 +379,7 @@ impl<'a> Simulation<'a> {
             };
             let (area, node) = self.open(part);
             let views = self.cluster.view_count() as u64;
-            batch.add_steps(batch.requirements.check + NODE + VIEW * views);
+            batch.add_steps(batch.requirements.check + NODE + COUNT * views);
             let at = self.areas[area].new.nodes.len() - 1;
             if self.cluster.fits(batch.class, node) {
                 self.place_on_new(batch, area, at);
@@ -420,10 +420,10 @@ impl<'a> Simulation<'a> {
     }
 
     fn note_placed(&mut self, batch: &Batch<'_>) {
-        let PodRequirements { share, check, .. } = batch.requirements;
+        let requirements = batch.requirements;
         self.placements += 1;
-        self.placements_of[*share] += 1;
-        batch.add_steps(CHECKS_TO_PLACE * check);
+        self.placements_of[requirements.share] += 1;
+        batch.add_steps(requirements.place);
     }
 }
 

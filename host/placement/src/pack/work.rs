@@ -14,7 +14,8 @@ use crate::{Cluster, Name};
 /// read. A step takes about 10 ns, like a look at a node of a search tree.
 pub(super) const CHECK: u64 = 10;
 
-/// Number of checks that take as long as placing a pod and removing it again.
+/// Number of checks that take as long as placing a pod and removing it again, besides
+/// counting it.
 pub(super) const CHECKS_TO_PLACE: u64 = 4;
 
 /// Steps for a class in an estimate, besides those that are counted one by one.
@@ -26,8 +27,8 @@ pub(super) const AREA: u64 = 25;
 /// Steps to add a new node and to remove it again, besides those for each view.
 pub(super) const NODE: u64 = 20;
 
-/// Steps to count a new node in a view, and to remove it again.
-pub(super) const VIEW: u64 = 4;
+/// Steps to count a new node in a view, or a pod in a counter, and to subtract it again.
+pub(super) const COUNT: u64 = 4;
 
 /// Steps for each pod of a namespace, besides one for each node of the cluster.
 const PER_POD: u64 = 10_000;

@@ -42,6 +42,16 @@ fn chain(cluster: &mut Cluster, links: usize, rare: i64) -> Vec<Demand> {
     (0..links).map(link).collect()
 }
 
+/// A template of nodes with this much cpu.
+fn template(cpu: i64) -> Template {
+    let mut new = node(NODES, "zone");
+    new.allocatable.cpu = cpu;
+    Template {
+        node: Arc::new(new),
+        carried: Vec::new(),
+    }
+}
+
 /// Pods of another namespace: a small chain, one that no pod helps, and large ones.
 fn shop(cluster: &mut Cluster) -> Vec<Demand> {
     let mut large = pod("shop", "large", None);
@@ -101,14 +111,7 @@ fn a_namespace_whose_pods_are_much_work_is_named_and_others_are_packed_as_withou
     assert_eq!(placed[LINKS..], alone);
     check(&work);
 
-    let sizes = [1000, 2000].map(|cpu| {
-        let mut new = node(NODES, "zone");
-        new.allocatable.cpu = cpu;
-        Template {
-            node: Arc::new(new),
-            carried: Vec::new(),
-        }
-    });
+    let sizes = [1000, 2000].map(template);
     let growths = sizes.each_ref().map(|template| Growth::of(template, 9));
     let alone = pack_each(&mut cluster, &known, &growths, &shop, &Work::unlimited());
     let work = work_for(&cluster);
@@ -137,4 +140,50 @@ fn pods_are_not_tried_again_at_the_cost_of_their_namespace_for_what_those_of_oth
     // A search of all nodes, and not one for each pod that was placed.
     let steps = work.steps_of("shop");
     assert!(steps < 40 * NODES as u64, "{steps}");
+}
+
+/// A pod that wants to be near stars, by as many topology keys, which no node has.
+fn fan(app: &str, keys: std::ops::Range<usize>) -> Pod {
+    let term = pod("shop", app, Some("star")).affinity.remove(0);
+    let terms = keys.map(|key| AffinityTerm {
+        topology_key: format!("key-{key}").into(),
+        ..term.clone()
+    });
+    Pod {
+        affinity: terms.collect(),
+        ..pod("shop", app, None)
+    }
+}
+
+#[test]
+fn counting_a_pod_for_each_term_that_selects_it_takes_steps() {
+    const TERMS: usize = 100;
+    let steps = |terms: usize| {
+        let mut cluster = Cluster::default();
+        let known = nodes(&mut cluster);
+        for row in 0..terms {
+            cluster.class(&fan(&format!("fan-{row}"), row..row + 1));
+        }
+        let star = demand(&mut cluster, &pod("shop", "star", None), 10);
+        let work = Work::unlimited();
+        assert_eq!(fill(&mut cluster, &known, &[star], &work), [10]);
+        work.steps_of("shop")
+    };
+    assert!(steps(TERMS) >= steps(0) + 10 * TERMS as u64);
+}
+
+#[test]
+fn reading_what_pods_depend_on_takes_steps_for_each_group() {
+    const TERMS: usize = 30;
+    const GROUPS: usize = 50;
+    let template = template(1000);
+    let steps = |groups: usize| {
+        let mut cluster = Cluster::default();
+        let fan = demand(&mut cluster, &fan("fan", 0..TERMS), 1);
+        let work = Work::unlimited();
+        let growths = vec![Growth::of(&template, 1); groups];
+        pack_each(&mut cluster, &[], &growths, &[fan], &work);
+        work.steps_of("shop")
+    };
+    assert!(steps(GROUPS) >= steps(1) + (TERMS * (GROUPS - 1)) as u64);
 }
