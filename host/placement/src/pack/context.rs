@@ -257,6 +257,8 @@ pub(super) struct PartNode {
     pub(super) area_is_new: bool,
     /// Free amounts on each node, by column.
     pub(super) free: Vec<i64>,
+    /// Share of the work of each pod that a node carries.
+    pub(super) carried: Vec<usize>,
 }
 
 /// The new nodes of all parts.
@@ -279,10 +281,13 @@ impl PartNodes {
         let mut first = Vec::with_capacity(growth.parts.len());
         for part in &growth.parts {
             let node = add_template(cluster, part.template);
+            let carried = part.template.carried.iter();
+            let share_of = |class: &ClassId| context.work.share_of(cluster.namespace(*class));
             parts.push(PartNode {
                 area: cluster.domains_of(node, &context.keys),
                 area_is_new: false,
                 free: context.columns.row(cluster, node),
+                carried: carried.map(share_of).collect(),
             });
             first.push(node);
         }

@@ -26,8 +26,8 @@ pub(super) struct Simulation<'a> {
     parts_in: Vec<Vec<usize>>,
     /// Pods placed so far.
     placements: u64,
-    /// Pods placed so far, by share of the work.
-    placements_of: Vec<u64>,
+    /// Pods placed so far, and those that new nodes carry, by share of the work.
+    arrivals_of: Vec<u64>,
     host: Option<HostKey>,
 }
 
@@ -118,7 +118,7 @@ impl<'a> Simulation<'a> {
             areas,
             area_of,
             placements: 0,
-            placements_of: vec![0; context.work.share_count()],
+            arrivals_of: vec![0; context.work.share_count()],
         }
     }
 
@@ -194,15 +194,15 @@ impl<'a> Simulation<'a> {
         kept
     }
 
-    /// Returns a number that grows when pods are placed, or new nodes added, that may make
-    /// room for such a pod by a rule of affinity or spread.
+    /// Returns a number that grows when pods come that may make room for such a pod by a rule
+    /// of affinity or spread. A new node without such pods makes none: the pod was tried on
+    /// one like it.
     fn chances(&self, requirements: &PodRequirements) -> u64 {
-        let placed = match requirements.helped_by_own {
-            true => self.placements_of[requirements.share],
-            false => self.placements,
-        };
-        let opened = self.opened.iter();
-        placed + opened.map(|nodes| u64::from(*nodes)).sum::<u64>()
+        if requirements.helped_by_own {
+            return self.arrivals_of[requirements.share];
+        }
+        let opened = self.opened.iter().map(|nodes| u64::from(*nodes));
+        self.placements + opened.sum::<u64>()
     }
 
     /// Places as many identical pods as fit, and as the steps of their namespace allow.
@@ -398,6 +398,9 @@ impl<'a> Simulation<'a> {
         nodes.new.push(node, &self.new.parts[part].free);
         nodes.of_new.push((part, false));
         self.opened[part] += 1;
+        for share in &self.new.parts[part].carried {
+            self.arrivals_of[*share] += 1;
+        }
         (area, node)
     }
 
@@ -409,6 +412,9 @@ impl<'a> Simulation<'a> {
             self.cluster.remove_node(node);
         }
         self.opened[part] -= 1;
+        for share in &self.new.parts[part].carried {
+            self.arrivals_of[*share] -= 1;
+        }
     }
 
     fn place_on_new(&mut self, batch: &Batch<'_>, area: usize, at: usize) {
@@ -422,7 +428,7 @@ impl<'a> Simulation<'a> {
     fn note_placed(&mut self, batch: &Batch<'_>) {
         let requirements = batch.requirements;
         self.placements += 1;
-        self.placements_of[requirements.share] += 1;
+        self.arrivals_of[requirements.share] += 1;
         batch.add_steps(requirements.place);
     }
 }

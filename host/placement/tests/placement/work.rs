@@ -30,16 +30,21 @@ fn pod(namespace: &str, app: &str, near: Option<&str>) -> Pod {
     }
 }
 
-/// Pods that each want to be beside the next one, so that one more finds a place each time
+/// Pods that each want to be near the next one, so that one more finds a place each time
 /// that all are tried.
-fn chain(cluster: &mut Cluster, links: usize, rare: i64) -> Vec<Demand> {
+fn chain(cluster: &mut Cluster, links: usize, change: impl Fn(&mut Pod)) -> Vec<Demand> {
     let link = |row: usize| {
         let next = (row + 1 < links).then(|| format!("link-{}", row + 1));
         let mut pod = pod("noisy", &format!("link-{row}"), next.as_deref());
-        pod.requests.set(RARE, rare);
+        change(&mut pod);
         demand(cluster, &pod, 1)
     };
     (0..links).map(link).collect()
+}
+
+/// A pod of another namespace that no pod helps.
+fn lonely(cluster: &mut Cluster, app: &str) -> Demand {
+    demand(cluster, &pod("shop", app, Some("nobody")), 1)
 }
 
 /// A template of nodes with this much cpu.
@@ -88,7 +93,7 @@ fn nodes(cluster: &mut Cluster) -> Vec<NodeId> {
 fn a_namespace_whose_pods_are_much_work_is_named_and_others_are_packed_as_without_it() {
     let mut cluster = Cluster::default();
     let known = nodes(&mut cluster);
-    let noisy = chain(&mut cluster, LINKS, 0);
+    let noisy = chain(&mut cluster, LINKS, |_| ());
     let shop = shop(&mut cluster);
     let all = [noisy.as_slice(), &shop].concat();
     let work_for = |cluster: &Cluster| Work::new(cluster, all.iter().copied(), BASE);
@@ -129,9 +134,8 @@ fn pods_are_not_tried_again_at_the_cost_of_their_namespace_for_what_those_of_oth
     let mut cluster = Cluster::default();
     let known = nodes(&mut cluster);
     // Only one node is searched for them, so they are tried often in few steps.
-    let noisy = chain(&mut cluster, FEW, 1);
-    let lonely = pod("shop", "lonely", Some("nobody"));
-    let all = [noisy, vec![demand(&mut cluster, &lonely, 1)]].concat();
+    let noisy = chain(&mut cluster, FEW, |pod| pod.requests.set(RARE, 1));
+    let all = [noisy, vec![lonely(&mut cluster, "lonely")]].concat();
     let work = Work::new(&cluster, all.iter().copied(), BASE);
     let placed = fill(&mut cluster, &known, &all, &work);
     assert_eq!(placed[..FEW], [1; FEW]);
@@ -140,6 +144,31 @@ fn pods_are_not_tried_again_at_the_cost_of_their_namespace_for_what_those_of_oth
     // A search of all nodes, and not one for each pod that was placed.
     let steps = work.steps_of("shop");
     assert!(steps < 40 * NODES as u64, "{steps}");
+}
+
+#[test]
+fn pods_are_not_tried_again_at_the_cost_of_their_namespace_for_nodes_of_others() {
+    const FEW: usize = 100;
+    let mut cluster = Cluster::default();
+    let known = nodes(&mut cluster);
+    // Each takes a new node.
+    let noisy = chain(&mut cluster, FEW, |pod| {
+        pod.requests.cpu = 1000;
+        for term in &mut pod.affinity {
+            term.topology_key = "zone".into();
+        }
+    });
+    let all = [noisy, vec![lonely(&mut cluster, "lonely")]].concat();
+    let work = Work::new(&cluster, all.iter().copied(), BASE);
+    let template = template(1000);
+    let growth = Growth::of(&template, 2 * FEW as u32);
+    let packed = pack_each(&mut cluster, &known, &[growth], &all, &work);
+    assert_eq!(packed[0].placed[..FEW], [1; FEW]);
+    assert_eq!(packed[0].placed[FEW..], [0]);
+    assert!(work.used_up().is_empty());
+    // A search of all nodes in each order of packing.
+    let steps = work.steps_of("shop");
+    assert!(steps < 60 * NODES as u64, "{steps}");
 }
 
 /// A pod that wants to be near stars, by as many topology keys, which no node has.
