@@ -30,18 +30,26 @@ pub(super) const NODE: u64 = 20;
 /// Steps to count a new node in a view, or a pod in a counter, and to subtract it again.
 pub(super) const COUNT: u64 = 4;
 
-/// Steps for each pod of a namespace, besides one for each node of the cluster.
-const PER_POD: u64 = 10_000;
+/// Steps for each pod of a namespace, besides those for each node of the cluster.
+const PER_POD: u64 = 20_000;
 
-/// Steps for the pods of all namespaces, by those for the pods of one.
+/// Steps for each pod and node: each pod may be checked with each node.
+const PER_NODE: u64 = CHECK + 5;
+
+/// Steps for the pods of all namespaces, as a multiple of the base.
 const ALL: u64 = 5;
+
+/// The same if only one namespace has pods, at most: no other waits for it, but a pass must
+/// end.
+const ALL_OF_ONE: u64 = 10;
 
 /// Steps taken so far for the pods of each namespace, and how many may be.
 ///
 /// A namespace may take a base, which is the same for each, and further steps by the number
 /// of its pods and of the nodes. When all together have taken more than five times the
 /// base, each may only take its equal part of that. Packing then leaves further pods of a
-/// namespace without a place, as if they fitted nowhere.
+/// namespace without a place, as if they fitted nowhere. A namespace that is alone may take
+/// what its pods allow, up to ten times the base.
 #[derive(Debug)]
 pub struct Work {
     /// Ordered by namespace. The last one is of all namespaces that are not listed.
@@ -79,15 +87,21 @@ impl Work {
         for Demand { class, count } in pods {
             *counts.entry(cluster.namespace(class)).or_default() += u64::from(count);
         }
-        let per_pod = PER_POD + cluster.node_count() as u64;
+        let per_pod = PER_POD + PER_NODE * cluster.node_count() as u64;
         let shares = counts.into_iter().map(|(namespace, pods)| {
             let most = base.saturating_add(per_pod.saturating_mul(pods));
             Share::new(namespace.clone(), most)
         });
+        let mut shares: Vec<Share> = shares.collect();
+        let of_one = match shares.as_slice() {
+            [only] => only.most.min(base.saturating_mul(ALL_OF_ONE)),
+            _ => 0,
+        };
+        shares.push(Share::new(Name::default(), base));
         Self {
-            shares: shares.chain([Share::new(Name::default(), base)]).collect(),
+            shares,
             taken: Cell::new(0),
-            most: base.saturating_mul(ALL),
+            most: of_one.max(base.saturating_mul(ALL)),
         }
     }
 
@@ -143,6 +157,6 @@ impl Work {
     pub(super) fn is_used_up(&self, share: usize) -> bool {
         let Share { taken, most, .. } = &self.shares[share];
         let is_over = self.taken.get() > self.most;
-        taken.get() > *most || is_over && taken.get() > self.most / self.shares.len() as u64
+        taken.get() > *most || (is_over && taken.get() > self.most / self.shares.len() as u64)
     }
 }

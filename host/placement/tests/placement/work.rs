@@ -171,6 +171,19 @@ fn pods_are_not_tried_again_at_the_cost_of_their_namespace_for_nodes_of_others()
     assert!(steps < 60 * NODES as u64, "{steps}");
 }
 
+#[test]
+fn a_namespace_that_is_alone_may_take_what_its_pods_allow() {
+    let mut cluster = Cluster::default();
+    let known = nodes(&mut cluster);
+    let noisy = chain(&mut cluster, LINKS, |_| ());
+    let work = Work::new(&cluster, noisy.iter().copied(), BASE);
+    fill(&mut cluster, &known, &noisy, &work);
+    assert_eq!(work.used_up(), [Name::from("noisy")]);
+    // More than five times the base, which all would have together.
+    let steps = work.steps_of("noisy");
+    assert!((8 * BASE..9 * BASE).contains(&steps), "{steps}");
+}
+
 /// A pod that wants to be near stars, by as many topology keys, which no node has.
 fn fan(app: &str, keys: std::ops::Range<usize>) -> Pod {
     let term = pod("shop", app, Some("star")).affinity.remove(0);
