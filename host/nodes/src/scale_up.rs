@@ -144,17 +144,20 @@ pub fn plan(context: &PlanContext<'_>, state: &mut ClusterState) -> Plan {
 ///
 /// If packing takes too many steps for the pods of some namespaces, the plan is made anew
 /// with few of these pods, so that it is for other pods as if the namespaces had only these.
+/// Of the plan before nothing stays, but its expanders were asked, and those that failed have
+/// failed once more.
 pub(super) fn plan_unreported(
     context: &PlanContext<'_>,
     reported: &ReportedEvents,
     state: &mut ClusterState,
 ) -> Plan {
-    let (plan, mut namespaces) = plan_without(context, reported, state, &[]);
-    if namespaces.is_empty() {
+    let (plan, work) = plan_without(context, reported, state, &[]);
+    if work.used_up().is_empty() {
         return plan;
     }
-    let (plan, more) = plan_without(context, reported, state, &namespaces);
-    namespaces.extend(more);
+    let mut namespaces = work.heaviest();
+    let (plan, work) = plan_without(context, reported, state, &namespaces);
+    namespaces.extend(work.used_up());
     namespaces.sort_unstable();
     namespaces.dedup();
     Plan {
@@ -164,13 +167,13 @@ pub(super) fn plan_unreported(
 }
 
 /// Plans for all pods, except most of those of some namespaces, which are ordered by name.
-/// Also returns the namespaces for whose pods packing took too many steps.
+/// Also returns the steps that packing took.
 fn plan_without(
     context: &PlanContext<'_>,
     reported: &ReportedEvents,
     state: &mut ClusterState,
     namespaces: &[Name],
-) -> (Plan, Vec<Name>) {
+) -> (Plan, Work) {
     let drained = &context.census.drained;
     let (mut unplaced, mut pending) = unplaced_pods(state, context.now, context.options, drained);
     if unplaced.is_empty() {
@@ -180,7 +183,7 @@ fn plan_without(
             verdict: verdict(&[], &pending, None),
             ..Plan::default()
         };
-        return (plan, Vec::new());
+        return (plan, Work::unlimited());
     }
     let left_out = put_off(state, &mut unplaced, namespaces, context.seed);
     let demands = unplaced.iter().map(UnplacedPods::demand);
@@ -228,7 +231,7 @@ fn plan_without(
         upcoming: upcoming(context),
         ..plan
     };
-    (plan, work.used_up())
+    (plan, work)
 }
 
 /// Returns the result of the rounds. `unplaced` are the pods that they left over.

@@ -123,6 +123,34 @@ impl Work {
         used_up.map(|(_, share)| share.namespace.clone()).collect()
     }
 
+    /// Returns the namespaces because of whose pods some have used up their steps, ordered by
+    /// name: those that took more than their own, and if all together took too many, those
+    /// that took most.
+    #[must_use]
+    pub fn heaviest(&self) -> Vec<Name> {
+        let level = self.level();
+        let listed = self.shares[..self.listed()].iter();
+        let heaviest = listed.filter(|share| share.taken.get() > share.most.min(level));
+        heaviest.map(|share| share.namespace.clone()).collect()
+    }
+
+    /// Returns the number of steps of each namespace with which all together would not have
+    /// taken too many: those that took fewer leave the rest of their part to others.
+    fn level(&self) -> u64 {
+        let mut all: Vec<u64> = self.shares.iter().map(|share| share.taken.get()).collect();
+        all.sort_unstable();
+        let (mut left, mut others) = (self.most, all.len() as u64);
+        for taken in all {
+            let part = left / others;
+            if taken > part {
+                return part;
+            }
+            left -= taken;
+            others -= 1;
+        }
+        u64::MAX
+    }
+
     /// Number of steps taken for the pods of a namespace.
     #[must_use]
     pub fn steps_of(&self, namespace: &str) -> u64 {

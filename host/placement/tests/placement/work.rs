@@ -99,6 +99,7 @@ fn a_namespace_whose_pods_are_much_work_is_named_and_others_are_packed_as_withou
     let work_for = |cluster: &Cluster| Work::new(cluster, all.iter().copied(), BASE);
     let check = |work: &Work| {
         assert_eq!(work.used_up(), [Name::from("noisy")]);
+        assert_eq!(work.heaviest(), work.used_up());
         // Without a limit, it would be more than 50 times the base.
         let steps = work.steps_of("noisy");
         assert!((BASE..6 * BASE).contains(&steps), "{steps}");
@@ -169,6 +170,22 @@ fn pods_are_not_tried_again_at_the_cost_of_their_namespace_for_nodes_of_others()
     // A search of all nodes in each order of packing.
     let steps = work.steps_of("shop");
     assert!(steps < 60 * NODES as u64, "{steps}");
+}
+
+#[test]
+fn namespaces_that_stop_because_of_others_are_not_among_the_heaviest() {
+    const BASE: u64 = 100_000;
+    let mut cluster = Cluster::default();
+    let known = nodes(&mut cluster);
+    let shop: Vec<Demand> = (0..55)
+        .map(|row| lonely(&mut cluster, &format!("lonely-{row}")))
+        .collect();
+    let noisy = chain(&mut cluster, LINKS, |_| ());
+    let all = [shop, noisy].concat();
+    let work = Work::new(&cluster, all.iter().copied(), BASE);
+    fill(&mut cluster, &known, &all, &work);
+    assert_eq!(work.used_up(), ["noisy", "shop"].map(Name::from));
+    assert_eq!(work.heaviest(), [Name::from("noisy")]);
 }
 
 #[test]
