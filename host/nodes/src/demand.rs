@@ -15,7 +15,7 @@ use super::state::{ClusterState, PodView};
 use flyball_decision::time::Timestamp;
 
 /// Of a namespace for whose pods packing would take too many steps, one of this many classes
-/// is planned for.
+/// is planned for, and one in any case.
 const PUT_OFF_CLASSES: u64 = 16;
 
 /// Slots of pods. Many classes have a single pod.
@@ -174,13 +174,21 @@ pub(super) fn put_off(
     state: &ClusterState,
     unplaced: &mut Vec<UnplacedPods>,
     namespaces: &[Name],
-    mut turn: u64,
+    turn: u64,
 ) -> Vec<UnplacedPods> {
-    let is_put_off = |pods: &mut UnplacedPods| {
+    let row_of = |pods: &UnplacedPods| {
         let namespace = state.cluster().namespace(pods.class);
-        if namespaces.binary_search(namespace).is_ok() {
-            turn = turn.wrapping_add(1);
-            pods.put_off = !turn.is_multiple_of(PUT_OFF_CLASSES);
+        namespaces.binary_search(namespace).ok()
+    };
+    let mut classes = vec![0_u64; namespaces.len()];
+    for row in unplaced.iter().filter_map(row_of) {
+        classes[row] += 1;
+    }
+    let mut turns = vec![turn % PUT_OFF_CLASSES; namespaces.len()];
+    let is_put_off = |pods: &mut UnplacedPods| {
+        if let Some(row) = row_of(pods) {
+            pods.put_off = !turns[row].is_multiple_of(PUT_OFF_CLASSES.min(classes[row]));
+            turns[row] += 1;
         }
         pods.put_off
     };

@@ -86,3 +86,14 @@ fn a_namespace_whose_pods_are_too_much_work_gets_nodes_for_a_part_of_them() {
         assert_eq!(remaining.reasons[0].reason, put_off);
     }
 }
+
+#[test]
+fn a_namespace_with_few_classes_gets_nodes_for_one_of_them() {
+    let mut world = world(20);
+    world.group("new", 1000, (0, 0, 100));
+    for row in 0..5 {
+        world.pods(&format!("web-{row}"), 1, 0, &pod(900 + row));
+    }
+    world.tick(30_000);
+    assert_eq!(world.calls(), ["increase new by 1"]);
+}
