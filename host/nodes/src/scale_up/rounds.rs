@@ -238,7 +238,13 @@ impl<'a> Rounds<'a> {
         let Some(growths) = growths.collect::<Option<Vec<Growth<'_>>>>() else {
             return Vec::new();
         };
-        let packed = pack_each(state.cluster_mut(), &self.known, &growths, demands, self.work);
+        let packed = pack_each(
+            state.cluster_mut(),
+            &self.known,
+            &growths,
+            demands,
+            self.work,
+        );
         let options = families.into_iter().zip(packed);
         let mut options: Vec<ExpansionOption> = options
             .filter_map(|(family, packed)| ExpansionOption::new(family, packed))

@@ -288,7 +288,13 @@ impl Estimate<'_> {
     /// Estimates the group with each of its templates.
     fn pack(&mut self, demands: &[Demand], nodes: u32) -> Vec<Arc<Packed>> {
         let growths: Vec<Growth<'_>> = growth_by_zone(self.candidate, nodes).collect();
-        pack_each(self.state.cluster_mut(), self.known, &growths, demands, self.work)
+        pack_each(
+            self.state.cluster_mut(),
+            self.known,
+            &growths,
+            demands,
+            self.work,
+        )
     }
 }
 

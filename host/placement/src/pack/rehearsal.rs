@@ -81,9 +81,10 @@ impl<'a> Rehearsal<'a> {
         let new = come.iter().map(|(_, node)| *node);
         let all: Vec<NodeId> = self.known.iter().copied().chain(new).collect();
         let mut waiting = self.demands.to_vec();
-        for (demand, placed) in waiting
-            .iter_mut()
-            .zip(fill(cluster, &self.known, self.demands, self.work))
+        for (demand, placed) in
+            waiting
+                .iter_mut()
+                .zip(fill(cluster, &self.known, self.demands, self.work))
         {
             demand.count -= placed;
         }

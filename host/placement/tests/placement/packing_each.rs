@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Growth, Packed, Part, Template, Work, fill, pack, pack_each};
+use flyball_placement::pack::{
+    Demand, Growth, Packed, Part, Template, Work, fill, pack, pack_each,
+};
 use flyball_placement::{
     AffinityTerm, Cluster, LabelSelector, Node, NodeSelectorTerm, Operator, Pod, Requirement,
     Resources, SpreadConstraint,
