@@ -28,7 +28,16 @@ fn workshop() -> Workshop {
 }
 
 fn hpa(daemon: &Daemon) -> Value {
-    daemon.policy("hpa").unwrap()
+    loaded(daemon, "hpa")
+}
+
+/// Returns a policy once its file is loaded, which may be after the daemon is ready.
+fn loaded(daemon: &Daemon, name: &str) -> Value {
+    let is_loaded = |policy: &Value| policy["state"] != "pending";
+    daemon.wait_for("a policy to be loaded", |daemon| {
+        daemon.policy(name).as_ref().is_some_and(is_loaded)
+    });
+    daemon.policy(name).unwrap()
 }
 
 #[test]
@@ -124,7 +133,7 @@ fn daemons_that_share_a_private_directory_forget_nothing_of_each_other() {
     let one = start(&workshop, "drop");
     let other = start(&workshop, "other");
     for (daemon, name) in [(&one, "hpa"), (&one, "more"), (&other, "extra")] {
-        let restored = daemon.policy(name).unwrap();
+        let restored = loaded(daemon, name);
         assert_eq!(restored["source"]["kind"], "lastGood", "{restored}");
         assert_eq!(restored["version"]["digest"], good, "{restored}");
     }
