@@ -5,21 +5,25 @@
 //! nobody's pods are compared with the terms of those who cannot select them.
 
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::predicate::{PodTerm, scope};
 use crate::condition::Feature;
 use crate::intern::{Symbol, number};
 
 /// What the pods that a predicate matches have in common.
-enum Anchor {
-    /// One of these features.
-    Features(Vec<Feature>),
-    /// Nothing.
-    Anything,
+pub(super) struct Anchor {
+    /// Their namespace. `None` if it may be any.
+    scope: Option<Symbol>,
+    /// Features of which each has one. `None` if they may have any.
+    features: Option<Vec<Feature>>,
 }
 
 /// A feature of pods, in a namespace or in all if `None`.
 type Entry = (Option<Symbol>, Feature);
+
+/// Most features are rare.
+type Ids = SmallVec<[u32; 4]>;
 
 /// The predicates that may match a profile, each ordered.
 pub(super) struct Candidates {
@@ -31,44 +35,42 @@ pub(super) struct Candidates {
 
 #[derive(Default)]
 pub(super) struct Index {
-    predicates: HashMap<Entry, Vec<u32>>,
+    predicates: HashMap<Entry, Ids>,
     /// Predicates that require no feature.
     others: Vec<u32>,
-    profiles: HashMap<Entry, Vec<u32>>,
+    profiles: HashMap<Entry, Ids>,
     profile_count: usize,
 }
 
 impl Index {
-    /// Returns the profiles that a predicate may match, ordered.
-    pub(super) fn profiles(&self, predicate: &[PodTerm]) -> Vec<u32> {
-        let Anchor::Features(features) = self.anchor(predicate) else {
+    /// Returns the profiles that a predicate with this anchor may match, ordered.
+    pub(super) fn profiles(&self, anchor: &Anchor) -> Vec<u32> {
+        let Some(features) = &anchor.features else {
             return (0..number(self.profile_count)).collect();
         };
-        let scope = scope(predicate);
         let profiles = features
-            .into_iter()
-            .filter_map(|feature| self.profiles.get(&(scope, feature)));
+            .iter()
+            .filter_map(|feature| self.profiles.get(&(anchor.scope, *feature)));
         ordered(profiles.flatten().copied().collect())
     }
 
     /// Returns the profiles of a namespace, ordered.
     pub(super) fn profiles_in(&self, namespace: Symbol) -> Vec<u32> {
         let profiles = self.profiles.get(&(None, Feature::Namespace(namespace)));
-        profiles.cloned().unwrap_or_default()
+        profiles
+            .map(|profiles| profiles.to_vec())
+            .unwrap_or_default()
     }
 
     /// Adds a predicate.
-    pub(super) fn add_predicate(&mut self, id: u32, predicate: &[PodTerm]) {
-        let Anchor::Features(features) = self.anchor(predicate) else {
+    pub(super) fn add_predicate(&mut self, id: u32, anchor: Anchor) {
+        let Some(features) = anchor.features else {
             self.others.push(id);
             return;
         };
-        let scope = scope(predicate);
         for feature in features {
-            self.predicates
-                .entry((scope, feature))
-                .or_default()
-                .push(id);
+            let predicates = self.predicates.entry((anchor.scope, feature));
+            predicates.or_default().push(id);
         }
     }
 
@@ -110,21 +112,30 @@ impl Index {
 
     /// Returns what all pods have in common that a predicate matches: of the labels that it
     /// requires, those that the fewest have now; without any, the namespaces.
-    fn anchor(&self, predicate: &[PodTerm]) -> Anchor {
-        if predicate.iter().any(PodTerm::is_void) {
-            return Anchor::Features(Vec::new());
-        }
+    pub(super) fn anchor(&self, predicate: &[PodTerm]) -> Anchor {
         let scope = scope(predicate);
+        Anchor {
+            scope,
+            features: self.rarest(predicate, scope),
+        }
+    }
+
+    fn rarest(&self, predicate: &[PodTerm], scope: Option<Symbol>) -> Option<Vec<Feature>> {
+        if predicate.iter().any(PodTerm::is_void) {
+            return Some(Vec::new());
+        }
         let required = predicate.iter().flat_map(PodTerm::features);
-        let rarest = required.min_by_key(|features| self.count(scope, features));
+        let rarer = |one: Vec<Feature>, other: Vec<Feature>| {
+            let is_rarer = self.count(scope, &other) < self.count(scope, &one);
+            if is_rarer { other } else { one }
+        };
         let namespaces = || predicate.iter().find_map(PodTerm::named_namespaces);
-        let features = rarest.or_else(namespaces);
-        features.map_or(Anchor::Anything, Anchor::Features)
+        required.reduce(rarer).or_else(namespaces)
     }
 
     /// Number of profiles and predicates that are found by these features.
     fn count(&self, scope: Option<Symbol>, features: &[Feature]) -> usize {
-        let length = |ids: Option<&Vec<u32>>| ids.map_or(0, Vec::len);
+        let length = |ids: Option<&Ids>| ids.map_or(0, SmallVec::len);
         let found = features.iter().map(|feature| {
             let entry = (scope, *feature);
             length(self.profiles.get(&entry)) + length(self.predicates.get(&entry))

@@ -2,6 +2,7 @@
 //! match them, and the counters that follow from these.
 
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::counter::Counted;
 use crate::Unjudged;
@@ -119,10 +120,10 @@ impl Profile {
 /// The profiles that a predicate matches, and the counters that use the predicate.
 #[derive(Debug, Default)]
 struct Matching {
-    profiles: Vec<u32>,
-    counters: Vec<(u32, Counted)>,
+    profiles: SmallVec<[u32; 4]>,
+    counters: SmallVec<[(u32, Counted); 2]>,
     /// Number of connections with each profile: of the counters of the matched pods.
-    connections: usize,
+    connections: u32,
     /// Whether it may match pods of several namespaces.
     is_foreign: bool,
 }
@@ -130,7 +131,11 @@ struct Matching {
 impl Matching {
     /// Number of connections with each profile, if they count as those of its namespace.
     fn own_connections(&self) -> usize {
-        if self.is_foreign { 0 } else { self.connections }
+        if self.is_foreign {
+            0
+        } else {
+            self.connections as usize
+        }
     }
 }
 
@@ -185,7 +190,7 @@ impl Profiles {
 
     /// Number of connections that a predicate makes with each profile that it matches.
     pub(super) fn connections(&self, predicate: u32) -> usize {
-        self.matching[predicate as usize].connections
+        self.matching[predicate as usize].connections as usize
     }
 
     /// Records that a predicate matches a profile: the predicate's counters count it.
@@ -249,13 +254,13 @@ impl Profiles {
     pub(super) fn join(&mut self, counter: u32, counted: Counted) {
         let matching = &mut self.matching[counted.predicate() as usize];
         matching.counters.push((counter, counted));
-        let connections = usize::from(counted.is_of_matched_pods());
+        let connections = u32::from(counted.is_of_matched_pods());
         matching.connections += connections;
         for profile in &matching.profiles {
             let known = &mut self.profiles[*profile as usize];
             known.join(counter, counted);
             if !matching.is_foreign {
-                known.selected += connections;
+                known.selected += connections as usize;
             }
         }
     }

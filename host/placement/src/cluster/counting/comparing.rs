@@ -5,14 +5,23 @@ use hashbrown::HashMap;
 use super::{Counted, CounterInputs, CounterKey, Counting, Wanted};
 use crate::Unjudged;
 use crate::cluster::connections::{Load, MAX_OF_A_PROFILE, of_foreign_term};
+use crate::cluster::index::Anchor;
 use crate::cluster::predicate::{PodTerm, Predicate, scope};
 use crate::intern::Symbol;
+
+/// What a new predicate matches.
+struct Found {
+    anchor: Anchor,
+    profiles: Vec<u32>,
+    /// Number of profiles that it was compared with.
+    compared: usize,
+}
 
 /// Predicates that are about to be interned.
 #[derive(Default)]
 struct Planned<'a> {
-    /// New predicates, and the profiles that they match.
-    new: Vec<(&'a Predicate, Vec<u32>)>,
+    /// New predicates.
+    new: Vec<(&'a Predicate, Found)>,
     connections: usize,
     /// Connections of each profile with predicates that only match pods of its namespace.
     by_profile: HashMap<u32, usize>,
@@ -37,8 +46,8 @@ impl Counting {
         if !self.connections.add(namespace, planned.connections) {
             return Err(Unjudged::TooManyConnections);
         }
-        for (predicate, profiles) in planned.new {
-            self.add_predicate(predicate.clone(), &profiles);
+        for (predicate, found) in planned.new {
+            self.add_predicate(predicate.clone(), found);
         }
         Ok(())
     }
@@ -61,7 +70,7 @@ impl Counting {
             Some(known) => self.profiles.matched(known),
             None => {
                 let at = self.plan_new(predicate, namespace, planned, inputs)?;
-                &planned.new[at].1
+                &planned.new[at].1.profiles
             }
         };
         planned.connections += profiles.len().max(least_connections(predicate));
@@ -98,9 +107,10 @@ impl Counting {
         if !self.steps.allow(namespace) {
             return Err(Unjudged::TooManyComparisons);
         }
-        let (profiles, compared) = self.find_profiles(predicate, inputs);
-        self.steps.add(namespace, compared * weight(predicate));
-        planned.new.push((predicate, profiles));
+        let found = self.find_profiles(predicate, inputs);
+        self.steps
+            .add(namespace, found.compared * weight(predicate));
+        planned.new.push((predicate, found));
         Ok(planned.new.len() - 1)
     }
 
@@ -123,40 +133,40 @@ impl Counting {
         match self.predicates.find(&predicate) {
             Some(known) => known,
             None => {
-                let (profiles, _) = self.find_profiles(&predicate, inputs);
-                self.add_predicate(predicate, &profiles)
+                let found = self.find_profiles(&predicate, inputs);
+                self.add_predicate(predicate, found)
             }
         }
     }
 
-    fn add_predicate(&mut self, predicate: Predicate, profiles: &[u32]) -> u32 {
+    fn add_predicate(&mut self, predicate: Predicate, found: Found) -> u32 {
         let reads_namespaces = predicate.iter().any(PodTerm::reads_namespaces);
         let is_foreign = scope(&predicate).is_none();
         let id = self.predicates.intern(predicate);
         self.profiles.push_predicate(is_foreign);
-        self.index.add_predicate(id, self.predicates.get(id));
+        self.index.add_predicate(id, found.anchor);
         if reads_namespaces {
             self.of_namespaces.push(id);
         }
-        for profile in profiles {
-            self.profiles.connect(id, *profile);
+        for profile in found.profiles {
+            self.profiles.connect(id, profile);
         }
         id
     }
 
-    /// Returns the profiles that a predicate matches, and the number of those that it was
-    /// compared with.
-    fn find_profiles(
-        &self,
-        predicate: &[PodTerm],
-        inputs: &CounterInputs<'_>,
-    ) -> (Vec<u32>, usize) {
-        let mut profiles = self.index.profiles(predicate);
+    /// Finds the profiles that a new predicate matches.
+    fn find_profiles(&self, predicate: &[PodTerm], inputs: &CounterInputs<'_>) -> Found {
+        let anchor = self.index.anchor(predicate);
+        let mut profiles = self.index.profiles(&anchor);
         let compared = profiles.len();
         profiles.retain(|profile| {
             self.profiles.get(*profile).is_compared() && self.matches(predicate, *profile, inputs)
         });
-        (profiles, compared)
+        Found {
+            anchor,
+            profiles,
+            compared,
+        }
     }
 
     /// Whether a predicate matches the pods of a profile.
