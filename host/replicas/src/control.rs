@@ -232,6 +232,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             };
             let ready = ReadyReplicas {
                 all: self.schedule.ready(),
+                own: observation.removable_replicas().into(),
                 removable_share: self.options.max_scale_down_share,
             };
             let Some(entry) = self.schedule.entry(due.slot) else {

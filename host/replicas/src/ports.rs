@@ -77,6 +77,13 @@ impl Observation {
         Some(ready.min(scale.spec_replicas).max(0))
     }
 
+    /// Returns the number of replicas whose removal counts: those that are ready, or all if it
+    /// is not known which are. 0 if the scale is not known.
+    pub(crate) fn removable_replicas(&self) -> i32 {
+        let all = || self.scale.as_ref().map_or(0, |scale| scale.spec_replicas);
+        self.ready_replicas().unwrap_or_else(all)
+    }
+
     /// Returns the number of replicas that are not ready. 0 if it is not known.
     pub(crate) fn unready_replicas(&self) -> i32 {
         match (&self.scale, self.ready_replicas()) {

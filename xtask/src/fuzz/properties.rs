@@ -38,7 +38,7 @@ const PROPERTIES: [(&str, &str); 14] = [
     ),
     (
         "host/replicas/src/control/removals.rs",
-        "a_namespace_uses_up_no_more_than_its_ready_replicas",
+        "a_namespace_changes_the_share_of_others_by_its_ready_replicas_at_most",
     ),
     (
         "host/replicas/tests/loop/fuel.rs",

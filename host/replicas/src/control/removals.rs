@@ -45,6 +45,8 @@ pub(super) struct Removal {
 pub(super) struct ReadyReplicas {
     /// Of all objects.
     pub all: i64,
+    /// Of the object.
+    pub own: i64,
     /// Share of them that may be removed within [`WITHIN_MS`].
     pub removable_share: f64,
 }
@@ -78,12 +80,13 @@ impl LostInNamespace {
 }
 
 impl Removals {
-    /// Returns how many ready replicas an object may lose now. `None` if there is no limit
-    /// because no other object lost any lately.
+    /// Returns how many ready replicas an object may lose now. `None` if it may lose all.
     ///
-    /// The object's own earlier removals don't count: one object alone is no mass removal,
-    /// whatever its size. A removal that the limit reduced does count, or the object would
-    /// get the same number again at each sync.
+    /// Within [`WITHIN_MS`], all objects together may lose a share of all ready replicas, or
+    /// as many as the object has: one object alone is no mass removal, whatever its size, and
+    /// what others lose takes away from it only as much. The object's own earlier removals
+    /// don't count. A removal that the limit reduced does count, or the object would get the
+    /// same number again at each sync.
     pub(super) fn left(
         &mut self,
         now: Timestamp,
@@ -96,12 +99,11 @@ impl Removals {
         let beside = self.by_namespace.get(namespace);
         let of_own = beside.map_or(0, |lost| lost.counted(0) - lost.counted(own));
         let others = self.counted - of_own;
-        if others <= 0 {
-            return None;
-        }
         let before = ready.all.saturating_add(self.counted);
-        let most = ((before as f64 * ready.removable_share) as i64).max(ALWAYS);
-        Some(i32::try_from((most - others - cut).max(0)).unwrap_or(i32::MAX))
+        let share = (before as f64 * ready.removable_share) as i64;
+        let most = share.max(ALWAYS).max(ready.own);
+        let left = (most - others - cut).max(0);
+        (left < ready.own).then(|| i32::try_from(left).unwrap_or(i32::MAX))
     }
 
     /// Counts a removal.
@@ -172,11 +174,6 @@ mod tests {
     use super::{ReadyReplicas, Removal, Removals};
     use flyball_decision::time::Timestamp;
 
-    const READY: ReadyReplicas = ReadyReplicas {
-        all: 1_000,
-        removable_share: 0.25,
-    };
-
     fn removal(namespace: &str, object: usize, replicas: i64, ready: i64) -> Removal {
         Removal {
             object: format!("{namespace}-{object}").into(),
@@ -188,26 +185,37 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever one namespace removes, others lose no more of the limit than that
-        /// namespace's ready replicas.
+        /// Whatever one namespace removes and adds, what an object of another may lose changes
+        /// by no more than that namespace's ready replicas.
         #[test]
-        fn a_namespace_uses_up_no_more_than_its_ready_replicas(
-            ready in 1_i64..200,
-            removals in prop::collection::vec((0_usize..5, 1_i64..200, 0_i64..90_000), 0..40),
+        fn a_namespace_changes_the_share_of_others_by_its_ready_replicas_at_most(
+            (ready, ready_now) in (1_i64..200).prop_flat_map(|ready| (Just(ready), 0..=ready)),
+            removals in prop::collection::vec(
+                (0_usize..5, 1_i64..300, 1_i64..200, 0_i64..90_000),
+                0..40,
+            ),
+            (lost, own, beside) in (0_i64..100, 0_i64..2_000, 0_i64..2_000),
         ) {
-            let mut quiet = Removals::default();
-            quiet.took(Timestamp(0), removal("calm", 1, 5, 300));
-            let mut noisy = Removals::default();
-            noisy.took(Timestamp(0), removal("calm", 1, 5, 300));
-            for &(object, replicas, at) in &removals {
-                noisy.took(Timestamp(at), removal("noisy", object, replicas.min(ready), ready));
+            let calm = removal("calm", 1, lost, lost);
+            let (mut quiet, mut noisy) = (Removals::default(), Removals::default());
+            quiet.took(Timestamp(0), calm.clone());
+            noisy.took(Timestamp(0), calm);
+            for &(object, replicas, before, at) in &removals {
+                let removal = removal("noisy", object, replicas, before.min(ready));
+                noisy.took(Timestamp(at), removal);
             }
-            for now in [30_000, 59_000] {
-                let left = |removals: &mut Removals| {
-                    removals.left(Timestamp(now), ("calm", "calm-2"), READY).unwrap_or(i32::MAX)
+            for now in [30_000, 59_000, 75_000] {
+                let left = |removals: &mut Removals, ready_beside: i64| {
+                    let ready = ReadyReplicas {
+                        all: own + beside + ready_beside,
+                        own,
+                        removable_share: 0.25,
+                    };
+                    let left = removals.left(Timestamp(now), ("calm", "calm-2"), ready);
+                    left.map_or(own, i64::from)
                 };
-                let lost = i64::from(left(&mut quiet)) - i64::from(left(&mut noisy));
-                prop_assert!(lost <= ready, "{lost} of {ready}");
+                let changed = left(&mut quiet, ready) - left(&mut noisy, ready_now);
+                prop_assert!(changed.abs() <= ready, "{changed} of {ready}");
             }
             // Nothing is left over when all has expired.
             noisy.expire(Timestamp(1_000_000));

@@ -182,8 +182,8 @@ fn a_namespace_uses_up_no_more_than_it_has() {
     }
     world.set_replicas("calm", 160);
     world.tick(45_000);
-    // A quarter of 181, less the 20 of the other namespace.
-    assert_eq!(world.replicas("calm"), 160 - (45 - 20));
+    // As many as it has, less the 20 of the other namespace.
+    assert_eq!(world.replicas("calm"), 20);
 }
 
 /// `a` has 13 replicas, then 10 because of its bound, and its policy asks for one. That of
