@@ -251,3 +251,71 @@ pub struct Container {
     /// For init containers: restartPolicy is `Always`, which makes it a sidecar.
     pub restartable: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+    use std::sync::Arc;
+
+    use super::{
+        Container, Pod, PodRequests, Resources, request_column, request_of_containers,
+        request_of_pod,
+    };
+
+    #[test]
+    fn the_sum_of_huge_requests_is_the_largest_request() {
+        let huge = || Resources::from([("cpu".into(), i64::MAX - 1)]);
+        let container = |restartable| Container {
+            name: "app".into(),
+            requests: huge(),
+            restartable,
+        };
+        // A request for memory at pod level, so that cpu is counted as the scheduler does.
+        let pod = || Resources::from([("memory".into(), 1)]);
+        for requests in [
+            PodRequests {
+                containers: vec![container(false), container(false)],
+                ..PodRequests::default()
+            },
+            PodRequests {
+                containers: vec![container(false)],
+                init_containers: vec![container(true)],
+                ..PodRequests::default()
+            },
+            PodRequests {
+                containers: vec![container(false), container(false)],
+                pod: pod(),
+                ..PodRequests::default()
+            },
+            PodRequests {
+                init_containers: vec![container(true), container(false)],
+                pod: pod(),
+                ..PodRequests::default()
+            },
+            PodRequests {
+                pod: huge(),
+                overhead: huge(),
+                ..PodRequests::default()
+            },
+        ] {
+            let pod = Pod {
+                requests: Arc::new(requests),
+                ..Pod::default()
+            };
+            let column = request_column(std::slice::from_ref(&pod), "cpu", "");
+            assert_eq!(column, [i64::MAX], "{pod:?}");
+        }
+    }
+
+    /// The node half counts in units of its own.
+    #[test]
+    fn the_sum_of_huge_requests_is_the_largest_request_in_any_unit() {
+        let (huge, most) = (Some(i128::MAX - 1), Some(i128::MAX));
+        let containers = [huge, huge].into_iter();
+        assert_eq!(request_of_containers(containers, iter::empty()), most);
+        let init_containers = [(huge, true), (huge, false)].into_iter();
+        assert_eq!(request_of_containers(iter::empty(), init_containers), most);
+        assert_eq!(request_of_pod("cpu", huge, None, huge), most);
+        assert_eq!(request_of_pod("cpu", None, huge, huge), most);
+    }
+}
