@@ -41,7 +41,7 @@ fn an_error_that_is_too_large_is_not_read_to_its_end() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || answer_with_large_error(&listener));
     let client = Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
-    let answers = measure_with(&runtime, client, &[("shop", api_server::SMALL)]);
+    let answers = measure_with(&runtime, client, &[("shop", external(api_server::SMALL))]);
     let error = answers[0].as_ref().unwrap_err();
     assert!(
         error
@@ -97,25 +97,27 @@ fn measure(asked: &[(&str, &str)]) -> Vec<Result<MetricAnswer, ObservationError>
     let runtime = Runtime::new().unwrap();
     let _entered = runtime.enter();
     let (client, _) = api_server::client();
-    measure_with(&runtime, client, asked)
+    let asked = asked
+        .iter()
+        .map(|(namespace, name)| (*namespace, external(name)));
+    measure_with(&runtime, client, &Vec::from_iter(asked))
 }
 
-/// Measures external metrics, each of a namespace.
-fn measure_with(
+fn external(name: &str) -> MetricSpec {
+    let target = json!({ "type": "AverageValue", "averageValue": "1" });
+    let external = json!({ "metric": { "name": name }, "target": target });
+    serde_json::from_value(json!({ "type": "External", "external": external })).unwrap()
+}
+
+/// Measures metrics, each of a namespace.
+pub fn measure_with(
     runtime: &Runtime,
     client: Client,
-    asked: &[(&str, &str)],
+    asked: &[(&str, MetricSpec)],
 ) -> Vec<Result<MetricAnswer, ObservationError>> {
     let source = MetricsApis::new(client.clone(), Kinds::new(client), PATIENT);
-    let metric = |name: &str| -> MetricSpec {
-        let target = json!({ "type": "AverageValue", "averageValue": "1" });
-        let external = json!({ "metric": { "name": name }, "target": target });
-        serde_json::from_value(json!({ "type": "External", "external": external })).unwrap()
-    };
-    let metrics: Vec<_> = asked.iter().map(|(_, name)| metric(name)).collect();
     let (pods, no_selector) = (Selector::default(), Ok(None));
-    let questions = asked.iter().zip(&metrics);
-    let questions = questions.map(|((namespace, _), metric)| MetricQuestion {
+    let questions = asked.iter().map(|(namespace, metric)| MetricQuestion {
         namespace,
         selector: "app=web",
         pods: &pods,

@@ -17,6 +17,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 use crate::api_server;
+use crate::bodies::measure_with;
 
 /// Namespace of the object.
 const OWN: &str = "shop";
@@ -185,6 +186,32 @@ fn is_segment(segment: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.~%*".contains(c);
     let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
     segment.chars().all(is_plain) && decoded.is_ok_and(|text| SegmentFault::find(&text).is_none())
+}
+
+/// A kind of another group may have the same name.
+#[test]
+fn only_a_namespace_of_the_core_group_is_the_own_one() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _entered = runtime.enter();
+    for (api_version, path) in [
+        ("v1", "metrics/hits"),
+        ("example.com/v1", "namespaces.example.com/web/hits"),
+    ] {
+        let object = json!({
+            "describedObject": { "apiVersion": api_version, "kind": "Namespace", "name": "web" },
+            "metric": { "name": "hits" },
+            "target": { "type": "AverageValue", "averageValue": "1" },
+        });
+        let metric = json!({ "type": "Object", "object": object });
+        let metric = serde_json::from_value(metric).unwrap();
+        let (client, requests) = api_server::client();
+        measure_with(&runtime, client, &[(OWN, metric)]);
+        let own = format!("/apis/custom.metrics.k8s.io/v1beta2/namespaces/{OWN}/");
+        let requests = requests.take();
+        let asked = requests.iter().filter_map(|uri| uri.strip_prefix(&*own));
+        let asked = asked.map(|rest| rest.trim_end_matches('?'));
+        assert_eq!(Vec::from_iter(asked), [path], "{api_version}: {requests:?}");
+    }
 }
 
 #[test]
