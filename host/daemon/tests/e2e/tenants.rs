@@ -195,12 +195,14 @@ fn a_spec_reaches_nothing_outside_its_namespace() {
     assert_eq!(test_cluster.cluster.kubectl(&replicas).unwrap(), "2");
 }
 
-/// Time from one decision about an object to its next. Two of them leave a busy machine some
-/// seconds besides.
+/// Time from one decision about an object to its next.
 const PERIOD_MS: i64 = 6_000;
 
 /// Maximum time that a tick waits for metrics: five times that for a request.
 const TICK_MS: i64 = 5 * 1_000;
+
+/// What a busy machine may take besides.
+const SLACK_MS: i64 = 2_000;
 
 /// Number of decisions about an object that are looked at.
 const DECISIONS: usize = 4;
@@ -255,10 +257,10 @@ fn metrics_that_hang_delay_an_object_of_another_namespace_by_two_periods_at_most
     let mut times = vec![time_of(&hostile[0])];
     times.extend(decided(&daemon));
     let longest = times.windows(2).map(|two| two[1] - two[0]).max();
-    assert!(
-        longest <= Some(2 * PERIOD_MS + TICK_MS),
-        "decided at {times:?}"
-    );
+    // An object is due a period after its last decision, and decided within two more. A record
+    // has the time at which its tick began, before the tick waited for metrics.
+    let limit = PERIOD_MS + 2 * PERIOD_MS - TICK_MS + SLACK_MS;
+    assert!(longest <= Some(limit), "ticks of decisions at {times:?}");
 }
 
 /// Returns the time of a record, in milliseconds.
