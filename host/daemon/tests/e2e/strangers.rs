@@ -19,10 +19,12 @@ const HALF_SENT: usize = 1_000;
 /// Maximum number of connections that the daemon keeps open at an address.
 const MAX_CONNECTIONS: usize = 64;
 
-/// Time limit of a probe, and the number of failures in a row after which a kubelet acts: its
-/// defaults, which the manifest leaves as they are.
+/// Time limit of a probe: a kubelet's default, which the manifest leaves as it is.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-const PROBE_FAILURES: usize = 3;
+
+/// Probes of a test that a busy machine may answer too late: fewer than those after which a
+/// kubelet acts.
+const LATE_PROBES: usize = 2;
 
 /// Maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
@@ -108,14 +110,19 @@ fn get(url: &str, path: &str, host: &str) -> (String, String) {
     (status.to_owned(), body.to_owned())
 }
 
-fn is_alive(url: &str) -> bool {
+/// Sends the probes of an address, and returns how many are not answered in time. None may be
+/// refused.
+fn late_probes(url: &str) -> usize {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(PROBE_TIMEOUT))
         .build()
         .into();
-    let is_answered = |path: &str| agent.get(format!("{url}{path}")).call().is_ok();
-    let alive = |path: &str| (0..PROBE_FAILURES).any(|_| is_answered(path));
-    alive("/healthz") && alive("/readyz")
+    let late = |path: &str| match agent.get(format!("{url}{path}")).call() {
+        Ok(_) => 0,
+        Err(ureq::Error::Timeout(_)) => 1,
+        Err(error) => panic!("{url}{path}: {error}"),
+    };
+    late("/healthz") + late("/readyz")
 }
 
 /// Opens a connection and sends a part of a request.
@@ -138,14 +145,19 @@ fn probes_are_answered_in_time_under_a_thousand_half_sent_requests() {
     let workshop = workshop();
     let daemon = daemon_with_few_descriptors(&workshop);
     let probes = daemon.probes.clone().unwrap();
+    let mut late = 0;
     for url in [&probes, &daemon.url] {
         let mut half_sent = Vec::new();
         for number in 1..=HALF_SENT {
             half_sent.push(send_half(url));
             if number % 100 == 0 {
-                assert!(is_alive(&probes), "after {number} requests to {url}");
+                late += late_probes(&probes);
                 // The requests before these probes have had their turn.
-                assert!(is_alive(url), "after {number} requests to {url}");
+                late += late_probes(url);
+                assert!(
+                    late <= LATE_PROBES,
+                    "{late} late probes after {number} requests to {url}"
+                );
                 half_sent.retain(is_open);
                 let open = half_sent.len();
                 assert!(open <= MAX_CONNECTIONS, "{open} connections to {url}");
