@@ -149,6 +149,9 @@ fn cpu_ms(thread: u64) -> Option<u64> {
 }
 
 #[cfg(test)]
+mod generated;
+
+#[cfg(test)]
 mod tests {
     use std::pin::pin;
     use std::sync::Arc;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use crate::command::{run as run_command, step};
 use crate::{setup, workspace};
 
-/// Tests of what holds whatever tenants, policies, backends and servers do: their files and
-/// names. Some choose only the moment at random.
-const PROPERTIES: [(&str, &str); 14] = [
+/// Tests of what holds whatever tenants, policies, backends, servers and watched tasks do: their
+/// files and names. Some choose only the moment at random.
+const PROPERTIES: [(&str, &str); 15] = [
     (
         "host/daemon/tests/e2e/lost_lease.rs",
         "a_leader_that_was_stopped_writes_nothing_when_it_goes_on",
@@ -59,6 +59,10 @@ const PROPERTIES: [(&str, &str); 14] = [
     (
         "host/sources/tests/sources/paths.rs",
         "the_pattern_of_a_segment_allows_what_its_check_allows",
+    ),
+    (
+        "host/tasks/src/watchdog/generated.rs",
+        "what_hangs_is_red_and_moves_again_or_ends_the_process_within_30_s",
     ),
     (
         "tests/tests/hot_reload/any_bytes.rs",
