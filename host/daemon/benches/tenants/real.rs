@@ -1,6 +1,8 @@
-//! `tenants/real`: what a tenant does with specs that can't be read (finding 1), metrics
-//! that hang (4) and names that leave its namespace (10), and with a kind of its own: its
-//! selectors are any text, and writing its scales hangs. On the control plane of the tests.
+//! `tenants/real`: what a tenant does with specs that can't be read (finding 1), targets of
+//! one selector (3), metrics that hang (4) and names that leave its namespace (10), and with
+//! a kind of its own: its selectors are any text, and writing its scales hangs. On the
+//! control plane of the tests, so that the product itself compares the selectors, and names
+//! objects in messages and conditions.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
@@ -16,6 +18,9 @@ use crate::{PERIODS, SYNC_MS, periods_late};
 /// Number of the tenant's objects.
 const HOSTILE: usize = 1_000;
 
+/// Number of different things that they do, each of as many of them.
+const DEEDS: usize = 7;
+
 /// Number of innocent objects.
 const INNOCENT: usize = 10;
 
@@ -27,6 +32,9 @@ const PODS: usize = 100;
 
 /// Value of a label that all of them have, and name of their target, which many observe.
 const CROWD: &str = "crowd";
+
+/// What the message of an object says whose pods others select.
+const SHARED: &str = "controlled by multiple ReplicaAutoscalers";
 
 /// API group of the tenant's own kind, and its resource.
 const GROUP: &str = "tenant.example";
@@ -87,6 +95,7 @@ pub fn run() -> anyhow::Result<()> {
     for name in names {
         longest = longest.max(longest_gap(&daemon, &name, start)?);
     }
+    check_shared(&daemon)?;
     report("tenants/real", periods_late(longest), "sync", Some(PERIODS))
 }
 
@@ -183,9 +192,14 @@ fn pod(number: usize) -> Value {
     })
 }
 
+/// Returns the name of an object of the tenant.
+fn name_of(number: usize) -> String {
+    format!("hostile-{number:04}")
+}
+
 /// Returns an object of the tenant, after the target that it alone has.
 fn hostile(number: usize) -> Vec<Value> {
-    let name = format!("hostile-{number:04}");
+    let name = name_of(number);
     let (spec, selector) = deed(number, &name);
     let own = selector.map(|selector| target(&name, &selector));
     let object = json!({
@@ -204,7 +218,7 @@ fn deed(number: usize, name: &str) -> (Value, Option<String>) {
         "maxReplicas": 20,
         "metrics": [queue()],
     });
-    match number % 6 {
+    match number % DEEDS {
         0 => {
             let deep = (1..130).fold(json!({}), |inner, _| json!({ "a": inner }));
             spec["policies"] = json!([{ "name": "hpa", "config": deep }]);
@@ -226,11 +240,16 @@ fn deed(number: usize, name: &str) -> (Value, Option<String>) {
             spec["scaleTargetRef"] = reference(name);
             return (spec, Some(excluding(number)));
         }
-        _ => {
+        5 => {
             // Its scale has to be written.
             spec["scaleTargetRef"] = reference(name);
             spec["minReplicas"] = json!(3);
             return (spec, Some(format!("app={name}")));
+        }
+        _ => {
+            // All of them select the first pod.
+            spec["scaleTargetRef"] = reference(name);
+            return (spec, Some(format!("app={CROWD},own-0")));
         }
     }
     (spec, None)
@@ -252,6 +271,16 @@ fn usage() -> Value {
 fn excluding(number: usize) -> String {
     let values: Vec<String> = (0..1_600).map(|value| format!("{value:04}")).collect();
     format!("!own-{number},none notin ({})", values.join(","))
+}
+
+/// Checks that an object was refused since others have its selector.
+fn check_shared(daemon: &Daemon) -> anyhow::Result<()> {
+    let name = name_of(DEEDS - 1);
+    let records = daemon.records(&format!("{NAMESPACE}/{name}"));
+    let is_refused = |record: &Value| record.to_string().contains(SHARED);
+    let last = records.last();
+    ensure!(records.iter().any(is_refused), "{name}: {last:?}");
+    Ok(())
 }
 
 /// Returns the longest time between two decisions about an innocent object. The start of the
