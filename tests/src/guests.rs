@@ -122,6 +122,20 @@ pub fn of_endless_loop(stores: usize) -> anyhow::Result<Vec<u8>> {
     of_text("endless", &guest)
 }
 
+/// Returns a component that exports what a policy does, with imports that none may have. The
+/// name of each import has more than `bytes` bytes; the host reads names of 100,000 at most.
+///
+/// # Errors
+/// If it does not compile.
+pub fn of_unknown_imports(imports: usize, bytes: usize) -> anyhow::Result<Vec<u8>> {
+    let long = "y".repeat(bytes);
+    let imports: String = (0..imports)
+        .map(|number| format!("(import \"evil:package/i{number}-{long}\" (instance))"))
+        .collect();
+    let exports = r#"(instance $i) (export "flyball:policy/replica@0.1.0-draft" (instance $i))"#;
+    Ok(wat::parse_str(format!("(component {imports} {exports})"))?)
+}
+
 /// Returns the component of a guest in text form.
 fn of_text(name: &str, guest: &str) -> anyhow::Result<Vec<u8>> {
     let mut module = wat::parse_str(format!("(module {guest}\n{FRAME})"))?;

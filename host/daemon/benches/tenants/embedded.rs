@@ -25,13 +25,15 @@ use flyball_replicas::control::{ReplicaLoop, configurations_in_use, policy_users
 use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::ports::Reader as _;
 use flyball_replicas::record::DecisionRecord;
-use flyball_sandbox::{CompilerOptions, Engine, EngineOptions, Registry, RegistryOptions};
+use flyball_sandbox::{
+    CompilerOptions, Engine, EngineOptions, PolicyState, Registry, RegistryOptions,
+};
 use flyball_simulation::{Cluster, Scenario};
 use flyball_test_support::bench::report;
 use flyball_tests::guests;
 use serde::{Deserialize, Serialize};
 
-use crate::tenant::{NAMESPACE, POLICIES, Tenant};
+use crate::tenant::{NAMESPACE, POLICIES, REFUSED, Tenant};
 use crate::{PERIODS, SYNC_MS, periods_late};
 
 /// Set in the child: whether the tenant is there.
@@ -45,6 +47,11 @@ const DURATION_MS: i64 = 300_000;
 
 /// Times at which a new version of the policy `demanding` comes.
 const SWAPS_MS: [i64; 2] = [60_000, 150_000];
+
+/// Number of the imports of the file that is refused, and the length of their names: its
+/// error would have 4 MB if it were not shortened.
+const IMPORTS: usize = 40;
+const NAME_BYTES: usize = 99_000;
 
 /// Maximum memory of each ring of records: the daemon's default.
 const RING: usize = 64 << 20;
@@ -145,6 +152,7 @@ pub fn hold() -> anyhow::Result<()> {
         now = next.max(now.plus(took));
         cluster.advance_to(now)?;
     }
+    check_refused(&registry)?;
     let figures = Figures {
         late: recorder.late(&tenant, (scenario.start, now))?,
         peak: peak()? / MIB,
@@ -232,6 +240,8 @@ fn registry(home: &Path, tenant: &Tenant) -> anyhow::Result<Registry> {
     for (name, guest) in POLICIES {
         place(home, name, &hostile[guest])?;
     }
+    let refused = guests::of_unknown_imports(IMPORTS, NAME_BYTES)?;
+    place(home, REFUSED, &refused)?;
     let engine = Engine::new(&EngineOptions {
         compiler: Some(CompilerOptions::program(
             env!("CARGO_BIN_EXE_flyball").into(),
@@ -248,6 +258,19 @@ fn registry(home: &Path, tenant: &Tenant) -> anyhow::Result<Registry> {
     registry.set_configurations_in_use(configurations_in_use(&autoscalers));
     registry.rescan();
     Ok(registry)
+}
+
+/// Checks that the file is refused for the names of its imports.
+fn check_refused(registry: &Registry) -> anyhow::Result<()> {
+    let statuses = registry.status();
+    let status = statuses.iter().find(|status| status.name == REFUSED);
+    let state = status.map(|status| &status.state);
+    let is_refused = matches!(
+        state,
+        Some(PolicyState::Failed { reason }) if reason.starts_with("it imports evil:package/")
+    );
+    ensure!(is_refused, "{REFUSED}: {state:?}");
+    Ok(())
 }
 
 /// Places a new version of the policy `demanding`: with an added custom section.

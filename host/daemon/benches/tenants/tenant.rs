@@ -20,12 +20,14 @@ use serde_json::{Value, json};
 pub const NAMESPACE: &str = "team-a";
 
 /// Policies of the files in the policies directory, and the guests that they are.
-pub const POLICIES: [(&str, &str); 4] = [
+pub const POLICIES: [(&str, &str); 3] = [
     ("shared", "trap_in_team_a"),
     ("flood", "log_flood"),
     ("demanding", "configuration_demanding"),
-    ("refused", "import_unknown"),
 ];
+
+/// Policy of a further file, which is refused.
+pub const REFUSED: &str = "refused";
 
 /// What an object does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ enum Deed {
     Selector,
     /// Finding 6: a policy fails for it that works for others.
     Failure,
-    /// Finding 7: it names a policy whose file is refused.
+    /// Finding 7: it names a policy whose file is refused, for imports with long names.
     Refused,
     /// Finding 11: it has a million replicas, which are never ready.
     Million,
@@ -205,7 +207,7 @@ fn object(deed: Deed, number: usize) -> anyhow::Result<Autoscaler> {
         Deed::Configuration => json!({ "name": "hpa", "config": large(number) }),
         Deed::Selector | Deed::Million | Deed::Crowd => json!({ "name": "hpa" }),
         Deed::Failure => json!({ "name": "shared" }),
-        Deed::Refused => json!({ "name": "refused" }),
+        Deed::Refused => json!({ "name": REFUSED }),
         Deed::Slow => json!({ "name": "flood" }),
         Deed::Distinct => json!({ "name": "demanding", "config": { "ceiling": number + 1 } }),
     };

@@ -11,6 +11,7 @@ use flyball_decision::replica::ReplicaInput;
 use flyball_sandbox::{
     Engine, EngineOptions, PolicySource, PolicyState, Registry, RegistryOptions,
 };
+use flyball_tests::guests;
 
 use super::{Home, ask, eventually, reason, replicas, status};
 use crate::guest::Guest;
@@ -294,17 +295,7 @@ fn what_is_too_large_is_refused_unread() {
 fn the_reason_of_a_refused_file_is_short_whatever_the_file_has_in_it() {
     let home = Home::new();
     let registry = home.open();
-    let imports: String = (0..500)
-        .map(|n| {
-            format!(
-                "(import \"evil:package/i{n}-{}\" (instance))",
-                "y".repeat(1000)
-            )
-        })
-        .collect();
-    let exports = r#"(instance $i) (export "flyball:policy/replica@0.1.0-draft" (instance $i))"#;
-    let component = wat::parse_str(format!("(component {imports} {exports})")).unwrap();
-    home.write("mine.wasm", &component);
+    home.write("mine.wasm", &guests::of_unknown_imports(500, 1000).unwrap());
     home.write("a\u{1b}[2J\nb.wasm", b"");
     registry.rescan();
     let mine = reason(&registry, "mine");
