@@ -1,5 +1,5 @@
-//! Many objects that select the same pods: each is told so in a message of bounded size, and
-//! the files of records stay within their limits.
+//! Many objects that select the same pods: the message in the status of each has a bounded
+//! size, and the files of records stay within their limits.
 
 use std::fs;
 

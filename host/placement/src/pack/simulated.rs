@@ -195,8 +195,8 @@ impl<'a> Simulation<'a> {
     }
 
     /// Returns a number that grows when pods come that may make room for such a pod by a rule
-    /// of affinity or spread. A new node without such pods makes none: the pod was tried on
-    /// one like it.
+    /// of affinity or spread. It does not grow with a new node without such pods, since the pod
+    /// was tried on one like it.
     fn chances(&self, requirements: &PodRequirements) -> u64 {
         if requirements.helped_by_own {
             return self.arrivals_of[requirements.share];
