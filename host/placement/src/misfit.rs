@@ -210,7 +210,7 @@ pub enum Unjudged {
     /// More than 32 required terms of pod affinity and anti-affinity, or topology spread
     /// constraints.
     TooManyTerms,
-    /// More than 1,000 requirements, values and namespaces in these terms, or in these
+    /// More than 1,000 conditions, values and namespaces in these terms, or in these
     /// constraints.
     TooManyConditions,
     /// Requests of more than 64 extended resources.
@@ -239,8 +239,8 @@ impl fmt::Display for Unjudged {
                 "the pod has more than 32 terms of pod affinity or spread: it can't be judged"
             }
             Self::TooManyConditions => {
-                "the pod's terms of pod affinity or spread have more than 1000 conditions and \
-                 values: it can't be judged"
+                "the pod's terms of pod affinity or spread have more than 1000 conditions, values \
+                 and namespaces: it can't be judged"
             }
             Self::TooManyResources => {
                 "the pod requests more than 64 extended resources: it can't be judged"

@@ -227,8 +227,8 @@ fn a_pod_whose_terms_have_more_than_1000_conditions_is_not_judged() {
     assert_eq!(verdicts(spread, 1000), [None, None, Some(beyond)]);
     assert_eq!(
         beyond.to_string(),
-        "the pod's terms of pod affinity or spread have more than 1000 conditions and values: it \
-         can't be judged"
+        "the pod's terms of pod affinity or spread have more than 1000 conditions, values and \
+         namespaces: it can't be judged"
     );
 }
 
