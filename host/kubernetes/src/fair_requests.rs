@@ -3,8 +3,9 @@
 //!
 //! - A request that takes too long is given up.
 //! - A free place goes to the namespace that has used the places for the shortest time, in
-//!   this call and in those before it. After a call in which all requests were begun, nobody
-//!   owes anything: what was used while there was room for everybody kept nobody waiting.
+//!   this call and in those before it. Results that weigh a lot count as time too. After a
+//!   call in which all requests were begun, nobody owes anything: what was used while there
+//!   was room for everybody kept nobody waiting.
 //! - Within a namespace, what was not begun in the call before comes first, and what came
 //!   too late comes last.
 
@@ -33,8 +34,11 @@ pub struct RequestLimits {
     pub request: Duration,
     /// Time after the begin of a call from which on no request is begun.
     pub begin: Duration,
-    /// Weight of the results of a namespace above which it begins no request in a call.
+    /// Weight of the results of a namespace above which it begins no request in a call. So
+    /// much weight counts as the time of a request that hangs.
     pub weight: usize,
+    /// Weight of the results of all namespaces above which no request is begun in a call.
+    pub weight_of_all: usize,
 }
 
 /// Why a request has no result.
@@ -43,12 +47,18 @@ pub enum Undone {
     /// It took too long.
     #[error("no answer within {0:?}")]
     Late(Duration),
-    /// The results before weigh too much.
+    /// The results of its namespace before weigh too much.
     #[error(
         "not sent, since the other answers for the namespace are too large together: it is sent \
          first next time"
     )]
     NoRoom,
+    /// The results of all namespaces before weigh too much.
+    #[error(
+        "not sent, since the answers for other namespaces are too large together: it is sent \
+         first next time"
+    )]
+    NoRoomForAll,
     /// It was not begun in time.
     #[error("not sent within {0:?}, since other requests took long: it is sent first next time")]
     NotBegun(Duration),
@@ -92,10 +102,19 @@ struct Turn<K> {
     running: usize,
     /// Time used in calls before, in microseconds.
     before: i64,
-    /// Time used in this call, in microseconds.
+    /// Time used in this call, and what counts as such for the weight, in microseconds.
     used: i64,
     /// Weight of the results so far.
     weight: usize,
+}
+
+impl RequestLimits {
+    /// Returns the time as which a weight counts, in microseconds.
+    fn time_of(&self, weight: usize) -> i64 {
+        let weight = i64::try_from(weight).unwrap_or(i64::MAX);
+        let limit = i64::try_from(self.weight).unwrap_or(i64::MAX).max(1);
+        micros(self.request).saturating_mul(weight) / limit
+    }
 }
 
 impl FairRequests {
@@ -130,8 +149,10 @@ impl FairRequests {
             .collect();
         let mut results = BTreeMap::new();
         let mut running = FuturesUnordered::new();
+        let mut weight_of_all = 0_usize;
         loop {
             while running.len() < limits.concurrency
+                && weight_of_all <= limits.weight_of_all
                 && begin.elapsed() < limits.begin
                 && let Some((_, namespace)) = order.pop_first()
                 && let Some(turn) = turns.get_mut(namespace)
@@ -150,11 +171,12 @@ impl FairRequests {
                 if let Some(place) = turn.place(namespace, &limits) {
                     order.remove(&place);
                 }
+                let weight = answer.as_ref().map_or(0, &weight);
+                weight_of_all = weight_of_all.saturating_add(weight);
                 turn.running -= 1;
-                turn.used = turn.used.saturating_add(micros(time));
-                turn.weight = turn
-                    .weight
-                    .saturating_add(answer.as_ref().map_or(0, &weight));
+                turn.weight = turn.weight.saturating_add(weight);
+                let used = micros(time).saturating_add(limits.time_of(weight));
+                turn.used = turn.used.saturating_add(used);
                 order.extend(turn.place(namespace, &limits));
             }
             results.insert(key, answer.map_err(|_| Undone::Late(limits.request)));
@@ -163,6 +185,8 @@ impl FairRequests {
             let undone = std::mem::take(&mut turn.waiting).into_iter();
             let reason = if turn.weight > limits.weight {
                 Undone::NoRoom
+            } else if weight_of_all > limits.weight_of_all {
+                Undone::NoRoomForAll
             } else {
                 Undone::NotBegun(limits.begin)
             };
@@ -245,12 +269,14 @@ impl FairRequests {
                 (Err(Undone::Late(_)), _) => Standing::Late(call),
                 // It would be late again only if it hangs, which takes no room.
                 (Err(Undone::NoRoom), Some(Standing::Late(_))) => Standing::Waiting(call),
-                (Err(Undone::NotBegun(_) | Undone::NoRoom), Some(known)) => known,
-                (Err(Undone::NotBegun(_) | Undone::NoRoom), None) => Standing::Waiting(call),
+                (Err(_), Some(known)) => known,
+                (Err(_), None) => Standing::Waiting(call),
             };
             past.undone.insert(hash, (standing, now));
         }
-        let is_left = |result: &Result<T, Undone>| matches!(result, Err(Undone::NotBegun(_)));
+        let is_left = |result: &Result<T, Undone>| {
+            matches!(result, Err(Undone::NotBegun(_) | Undone::NoRoomForAll))
+        };
         if !results.values().any(is_left) {
             past.used
                 .retain(|namespace, _| !turns.contains_key(&**namespace));

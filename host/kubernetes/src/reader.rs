@@ -27,13 +27,14 @@ use crate::selectors::{MatchedGroups, Others, Selectors, TooManyComparisons};
 
 /// Limits of reading the targets of a tick. An API of an aggregated server, whose kinds a
 /// spec may name, can hang; the namespaces share the places all the same. They weigh what
-/// their labels and annotations take.
+/// their selectors, labels and annotations take.
 const TARGETS: RequestLimits = RequestLimits {
     concurrency: CONCURRENCY,
     per_namespace: CONCURRENCY,
     request: Duration::from_secs(3),
     begin: Duration::from_secs(7),
     weight: 64 << 20,
+    weight_of_all: 128 << 20,
 };
 
 /// Comparisons of labels with the requirements of selectors for a namespace in one call: a
@@ -260,7 +261,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
         let mut asked = Vec::new();
         let mut owners = Vec::new();
         for (index, question) in questions.iter().enumerate() {
-            let (Ok(scale), Ok(Ok(_))) = (&targets[index].scale, &pods[index]) else {
+            let (Ok(scale), Ok(Ok(selected))) = (&targets[index].scale, &pods[index]) else {
                 continue;
             };
             let Ok(Some(pods)) = &parsed[index] else {
@@ -273,6 +274,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
                     namespace,
                     selector: &scale.selector,
                     pods,
+                    selected: selected.len(),
                     metric,
                     metric_selector,
                 });
@@ -337,9 +339,11 @@ impl<M: MetricsSource> Reader for KubernetesReader<M> {
 }
 
 impl Target {
-    /// Returns the bytes of labels and annotations.
+    /// Returns the bytes of the selector, the labels and the annotations.
     fn weight(&self) -> usize {
-        self.labels.bytes().saturating_add(self.annotations.bytes())
+        let selector = self.scale.as_ref().map_or(0, |scale| scale.selector.len());
+        let texts = self.labels.bytes().saturating_add(self.annotations.bytes());
+        texts.saturating_add(selector)
     }
 
     /// Returns the result for a target that could not be read in time.

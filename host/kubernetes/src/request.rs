@@ -46,9 +46,13 @@ impl RequestError {
     }
 }
 
-/// Maximum size of an answer, in bytes. The metrics of the 10,000 pods of a namespace take
-/// about 10 MiB.
-const MAX_ANSWER: usize = 16 << 20;
+/// Maximum size of an answer, in bytes. The values of a metric for 10,000 pods take about 3
+/// MiB, and an object takes 1.5 MiB at most.
+pub const ANSWER: usize = 4 << 20;
+
+/// Maximum size of an answer about all pods of a namespace, in bytes. The metrics of 10,000
+/// pods take about 10 MiB. Whoever asks for such answers limits how many there are at a time.
+pub const LARGE_ANSWER: usize = 16 << 20;
 
 /// Maximum size of an answer with an error, in bytes. A status seldom has more than a few KiB.
 const MAX_ERROR: usize = 1 << 20;
@@ -78,11 +82,13 @@ pub fn segment(text: &str) -> Result<String, SegmentFault> {
 /// GETs a path with a query (`a=b&c=d`, encoded).
 ///
 /// # Errors
-/// If there is no answer in time, or it is an error or can't be deserialized.
+/// If there is no answer in time, it is an error or has more than `most` bytes, or it can't be
+/// deserialized.
 pub async fn get<T: DeserializeOwned>(
     client: &Client,
     path: &str,
     query: &str,
+    most: usize,
 ) -> Result<T, RequestError> {
     let mut request = Request::new(path)
         .list(&ListParams::default())
@@ -90,21 +96,29 @@ pub async fn get<T: DeserializeOwned>(
     let uri = format!("{path}?{query}").parse();
     let invalid = |error| RequestError::Other(format!("{path} is no path: {error}"));
     *request.uri_mut() = uri.map_err(invalid)?;
-    send(client, Ok(request)).await
+    send_for(client, Ok(request), most).await
 }
 
-/// Sends a request and deserializes the answer. Unlike kube's client, it never logs the
-/// answer, which may have anything in it that a user wrote.
+/// Sends a request and deserializes the answer, of at most [`ANSWER`] bytes. Unlike kube's
+/// client, it never logs the answer, which may have anything in it that a user wrote.
 ///
 /// # Errors
-/// If the request could not be built, there is no answer in time, or it is an error or
-/// can't be deserialized.
+/// If the request could not be built, there is no answer in time, or it is an error, is too
+/// large or can't be deserialized.
 pub(crate) async fn send<T: DeserializeOwned>(
     client: &Client,
     request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
 ) -> Result<T, RequestError> {
+    send_for(client, request, ANSWER).await
+}
+
+async fn send_for<T: DeserializeOwned>(
+    client: &Client,
+    request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    most: usize,
+) -> Result<T, RequestError> {
     let request = request.map_err(|error| RequestError::Other(error.to_string()))?;
-    let text = answer(body(client, request)).await??;
+    let text = answer(body(client, request, most)).await??;
     deserialize(&text)
 }
 
@@ -120,11 +134,12 @@ pub fn deserialize<T: DeserializeOwned>(answer: &[u8]) -> Result<T, RequestError
     serde_json::from_slice(answer).map_err(unreadable)
 }
 
-/// Sends a request and reads the body of its answer, if it is not too large. Unlike kube's
+/// Sends a request and reads the body of its answer, of at most this many bytes. Unlike kube's
 /// client, it limits that of an error, too.
 async fn body(
     client: &Client,
     request: http::Request<Vec<u8>>,
+    most: usize,
 ) -> Result<Result<Vec<u8>, RequestError>, kube::Error> {
     let answer = client.send(request.map(Body::from)).await?;
     let code = answer.status();
@@ -132,7 +147,7 @@ async fn body(
         let text = read(answer.into_body(), MAX_ERROR).await;
         return Err(kube::Error::Api(error_status(code, text).boxed()));
     }
-    let text = read(answer.into_body(), MAX_ANSWER).await;
+    let text = read(answer.into_body(), most).await;
     Ok(text.map_err(RequestError::Other))
 }
 
@@ -261,7 +276,7 @@ mod tests {
     use kube::client::Body;
     use serde_json::Value;
 
-    use super::{MAX_ERROR, RequestError, get};
+    use super::{ANSWER, MAX_ERROR, RequestError, get};
 
     /// Returns a client of a server that gives each request the same answer.
     fn client(code: u16, text: &str) -> Client {
@@ -301,7 +316,7 @@ mod tests {
             (409, "{}", RequestError::Conflict("status 409".to_owned())),
             (500, "", RequestError::Other("status 500".to_owned())),
         ] {
-            let answered = get::<Value>(&client(code, text), "/apis", "").await;
+            let answered = get::<Value>(&client(code, text), "/apis", "", ANSWER).await;
             assert_eq!(answered, Err(error));
         }
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flyball_decision::context::GrantedInput;
 use flyball_decision::key::ObjectKey;
 use flyball_replicas::ports::{ObservationError, Scale};
+use flyball_replicas::selector::Selector;
 use flyball_replicas::spec::CrossVersionObjectReference;
 use k8s_openapi::api::autoscaling::v1 as autoscaling;
 use kube::api::{DynamicObject, GetParams, Patch, PatchParams};
@@ -20,6 +21,9 @@ use crate::request::{RequestError, segment, send};
 
 /// Number of tries of a write: a rollout changes its object many times a second.
 const TRIES: usize = 5;
+
+/// Maximum size of a resource version. Those of Kubernetes have 20 bytes at most.
+const RESOURCE_VERSION_BYTES: usize = 256;
 
 /// Reads and writes the scales of targets.
 #[derive(Clone)]
@@ -54,7 +58,7 @@ impl Scales {
             }
             unavailable(target, error.message())
         })?;
-        Ok(read(scale))
+        read(scale).map_err(|problem| unavailable(target, &problem))
     }
 
     /// Sets the replicas of a target, unless someone else changed them since `from` was
@@ -81,7 +85,8 @@ impl Scales {
                 result => return result.map_err(|error| failed(error.message())),
             }
             let now = path.scale(&self.client).await;
-            let now = read(now.map_err(|error| failed(error.message()))?);
+            let now = now.map_err(|error| failed(error.message()))?;
+            let now = read(now).map_err(|problem| failed(&problem))?;
             if now.spec_replicas != from.spec_replicas {
                 return Err(failed(&format!(
                     "its replicas were changed meanwhile, from {} to {}",
@@ -247,17 +252,28 @@ pub(crate) fn unwritten(
     format!("the scale of {kind} {namespace}/{name} was not written: {problem}")
 }
 
-fn read(scale: autoscaling::Scale) -> Scale {
+/// Reads a scale. A selector that is too long is an error later, when it is parsed: each
+/// object that names the target has a copy until then.
+///
+/// # Errors
+/// If its resource version is too long.
+fn read(scale: autoscaling::Scale) -> Result<Scale, String> {
     let status = scale.status.unwrap_or_default();
-    Scale {
+    let resource_version = scale.metadata.resource_version.unwrap_or_default();
+    if resource_version.len() > RESOURCE_VERSION_BYTES {
+        return Err(format!(
+            "its resourceVersion has more than {RESOURCE_VERSION_BYTES} bytes"
+        ));
+    }
+    Ok(Scale {
         spec_replicas: scale
             .spec
             .and_then(|spec| spec.replicas)
             .unwrap_or_default(),
         status_replicas: status.replicas,
-        selector: status.selector.unwrap_or_default().into(),
-        resource_version: scale.metadata.resource_version.unwrap_or_default().into(),
-    }
+        selector: Selector::kept(status.selector.unwrap_or_default()),
+        resource_version: resource_version.into(),
+    })
 }
 
 fn granted(values: BTreeMap<String, String>) -> GrantedInput {

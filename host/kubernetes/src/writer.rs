@@ -31,6 +31,7 @@ const SCALES: RequestLimits = RequestLimits {
     request: Duration::from_secs(8),
     begin: Duration::from_secs(8),
     weight: usize::MAX,
+    weight_of_all: usize::MAX,
 };
 
 /// Limits of the reports of a tick. All of them are begun, since the next decision would not

@@ -169,6 +169,8 @@ pub struct MetricQuestion<'a> {
     pub selector: &'a str,
     /// The same selector, parsed.
     pub pods: &'a Selector,
+    /// Number of pods that it selects.
+    pub selected: usize,
     /// Which metric.
     pub metric: &'a MetricSpec,
     /// Its selector.

@@ -1,5 +1,7 @@
 //! Label selectors in Kubernetes' text form, set-based ones included.
 
+use std::sync::Arc;
+
 use flyball_decision::text;
 
 use crate::spec::{LabelSelector, LabelSelectorRequirement};
@@ -58,8 +60,7 @@ impl Selector {
     /// If `text` is not a selector; the message says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, InvalidSelector> {
         if text.len() > MAX_BYTES {
-            let bytes = text.len();
-            let problem = format!("it has {bytes} bytes, at most {MAX_BYTES} are allowed");
+            let problem = format!("it has more than {MAX_BYTES} bytes");
             return Err(InvalidSelector::new(text, &problem));
         }
         let requirements: Result<Vec<_>, String> =
@@ -68,6 +69,17 @@ impl Selector {
             Ok(requirements) => Ok(Self::of(requirements)),
             Err(problem) => Err(InvalidSelector::new(text, &problem)),
         }
+    }
+
+    /// Returns the text of a selector as it is kept: whole, or so much of one that is too long
+    /// that [`Self::parse`] still says so.
+    #[must_use]
+    pub fn kept(mut text: String) -> Arc<str> {
+        let is_end = |end: &usize| text.is_char_boundary(*end);
+        if let Some(end) = (MAX_BYTES + 1..text.len()).find(is_end) {
+            text.truncate(end);
+        }
+        text.into()
     }
 
     fn of(mut requirements: Vec<Requirement>) -> Self {

@@ -1,7 +1,7 @@
 //! Requests to the custom and external metrics APIs.
 
 use flyball_kubernetes::Kinds;
-use flyball_kubernetes::request::{RequestError, encode, get, segment};
+use flyball_kubernetes::request::{ANSWER, RequestError, encode, get, segment};
 use flyball_replicas::ports::{MetricAnswer, ObservationError};
 use flyball_replicas::spec::{CrossVersionObjectReference, api_group};
 use kube::Client;
@@ -122,7 +122,7 @@ impl MetricPath {
             }
             Source::External => {
                 let path = format!("/apis/external.metrics.k8s.io/v1beta1/{}", self.path);
-                let list = get(client, &path, &self.query).await;
+                let list = get(client, &path, &self.query, ANSWER).await;
                 external_values(&list.map_err(|error| failed("external", &error))?)
             }
         }
@@ -132,7 +132,7 @@ impl MetricPath {
         let mut first = None;
         for version in CUSTOM_VERSIONS {
             let path = format!("/apis/custom.metrics.k8s.io/{version}/{path}");
-            match get(client, &path, &self.query).await {
+            match get(client, &path, &self.query, ANSWER).await {
                 Ok(list) => return Ok(list),
                 // An adapter's own error is more helpful than that a version is not
                 // served.

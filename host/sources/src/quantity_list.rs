@@ -10,9 +10,9 @@ use std::sync::Arc;
 use flyball_decision::quantity::Milli;
 use flyball_decision::text;
 use flyball_replicas::ports::{MetricAnswer, ObservationError, PodSample};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use serde::Deserialize;
 
+use crate::items::{self, PROBLEM, items};
 use crate::resource::Rfc3339;
 use crate::unavailable;
 
@@ -22,6 +22,7 @@ const DEFAULT_WINDOW_SECONDS: i64 = 60;
 /// The needed fields of a `MetricValueList` or an `ExternalMetricValueList`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ValueList {
+    #[serde(deserialize_with = "items")]
     items: Vec<Item>,
 }
 
@@ -56,16 +57,18 @@ struct Value {
     value: Milli,
 }
 
-impl<'de> Deserialize<'de> for Item {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // As text, which takes less memory than what it may have besides.
-        let item = Box::<RawValue>::deserialize(deserializer)?;
-        let Described { described_object } = serde_json::from_str(item.get()).unwrap_or_default();
-        let value = serde_json::from_str(item.get());
+impl items::Item for Item {
+    fn read(item: &str) -> serde_json::Result<Self> {
+        let Described { described_object } = serde_json::from_str(item).unwrap_or_default();
+        let value = serde_json::from_str(item);
         Ok(Self {
             object: described_object.name,
-            value: value.map_err(|error| text::message(error.to_string())),
+            value: value.map_err(|error| text::within(error.to_string(), PROBLEM)),
         })
+    }
+
+    fn parts(&self) -> usize {
+        1
     }
 }
 

@@ -6,21 +6,22 @@ use std::sync::Arc;
 use flyball_decision::quantity::Milli;
 use flyball_decision::text;
 use flyball_decision::time::{Timestamp, parse_go_duration};
-use flyball_kubernetes::request::get;
+use flyball_kubernetes::request::{LARGE_ANSWER, get};
 use flyball_replicas::labels::{LabelIndex, Labels};
 use flyball_replicas::ports::{MetricAnswer, ObservationError, PodSample};
 use flyball_replicas::selector::Selector;
 use kube::Client;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 
+use crate::items::{Item, PROBLEM, items};
 use crate::unavailable;
 
 /// The needed fields of a response of metrics.k8s.io. Metrics of a pod that can't be
 /// read do not affect those of others.
 #[derive(Clone, Debug, Deserialize)]
 pub struct PodMetricsList {
+    #[serde(deserialize_with = "items")]
     items: Vec<PodMetrics>,
 }
 
@@ -61,23 +62,33 @@ pub(crate) struct PodUsage {
     containers: Vec<ContainerMetrics>,
 }
 
-impl<'de> Deserialize<'de> for PodMetrics {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // As text, which takes less memory than what it may have besides.
-        let item = Box::<RawValue>::deserialize(deserializer)?;
-        let Identified { metadata } = serde_json::from_str(item.get()).map_err(D::Error::custom)?;
-        let usage = serde_json::from_str(item.get());
+impl Item for PodMetrics {
+    fn read(item: &str) -> serde_json::Result<Self> {
+        let Identified { metadata } = serde_json::from_str(item)?;
+        let usage = serde_json::from_str(item);
         Ok(Self {
             metadata,
-            usage: usage.map_err(|error| text::message(error.to_string())),
+            usage: usage.map_err(|error| text::within(error.to_string(), PROBLEM)),
         })
+    }
+
+    fn parts(&self) -> usize {
+        let usage = self.usage.as_ref();
+        let parts = usage.map_or(0, |usage| {
+            let amounts = usage
+                .containers
+                .iter()
+                .map(|container| container.usage.len());
+            usage.containers.len() + amounts.sum::<usize>()
+        });
+        self.metadata.labels.len() + parts
     }
 }
 
 /// Fetches the usage of the pods of a namespace.
 pub(crate) async fn fetch(client: &Client, namespace: &str) -> Result<Usage, ObservationError> {
     let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
-    match get::<PodMetricsList>(client, &path, "").await {
+    match get::<PodMetricsList>(client, &path, "", LARGE_ANSWER).await {
         Ok(list) => {
             list.warn_of_unreadable(namespace);
             Ok(list.into_usage())

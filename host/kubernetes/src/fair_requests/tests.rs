@@ -23,6 +23,7 @@ const LIMITS: RequestLimits = RequestLimits {
     request: Duration::from_millis(400),
     begin: Duration::from_millis(400),
     weight: 100,
+    weight_of_all: usize::MAX,
 };
 
 #[tokio::test]
@@ -125,6 +126,30 @@ async fn large_results_leave_the_rest_of_their_namespace_to_the_next_call() {
 }
 
 #[tokio::test]
+async fn large_results_of_others_are_waited_for_once() {
+    let limits = RequestLimits {
+        concurrency: 2,
+        per_namespace: 1,
+        weight_of_all: 300,
+        ..LIMITS
+    };
+    let requests = FairRequests::new(limits);
+    // In the first call, others have what all may have before the last one's turn.
+    let namespaces = ["a", "b", "c", "d", "e", "z"];
+    let wanted = || namespaces.into_iter().map(|name| (name, name));
+    let send = |name: &'static str| async move { name };
+    let weight = |name: &&str| if *name == "z" { 1 } else { 100 };
+    let results = requests.send(wanted(), send, weight).await;
+    assert_eq!(results["z"], Err(Undone::NoRoomForAll), "{results:?}");
+    for call in 0..4 {
+        let results = requests.send(wanted(), send, weight).await;
+        assert_eq!(results["z"], Ok("z"), "call {call}: {results:?}");
+        let done = results.values().filter(|result| result.is_ok()).count();
+        assert!(done < 6, "call {call}: all {done} fit");
+    }
+}
+
+#[tokio::test]
 async fn a_place_goes_to_the_namespace_that_has_used_them_least() {
     // No second request follows one that hangs.
     let limits = RequestLimits {
@@ -156,6 +181,7 @@ const METRICS: RequestLimits = RequestLimits {
     request: Duration::from_secs(2),
     begin: Duration::from_secs(8),
     weight: usize::MAX,
+    weight_of_all: usize::MAX,
 };
 
 /// Time between the begins of two calls.

@@ -1,4 +1,4 @@
-//! Writes of a scale that others change meanwhile.
+//! Writes of a scale that others change meanwhile, and scales that are too large.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flyball_decision::key::ObjectKey;
 use flyball_replicas::ports::Scale;
+use flyball_replicas::selector::Selector;
 use flyball_replicas::spec::CrossVersionObjectReference;
 use http::{Method, Request, Response, StatusCode};
 use kube::Client;
@@ -17,9 +18,9 @@ use crate::kinds::Kinds;
 
 const REPLICAS: i32 = 3;
 
-/// Returns a client of a server with a Deployment that others change before each write, and
-/// the number of writes that were tried.
-fn busy_server() -> (Client, Arc<AtomicUsize>) {
+/// Returns a client of a server with Deployments of this scale, which others change before
+/// each write, and the number of writes that were tried.
+fn server(scale: Value) -> (Client, Arc<AtomicUsize>) {
     let writes = Arc::<AtomicUsize>::default();
     let counter = Arc::clone(&writes);
     let service = tower::service_fn(move |request: Request<Body>| {
@@ -30,10 +31,7 @@ fn busy_server() -> (Client, Arc<AtomicUsize>) {
         } else if request.uri().path() == "/apis/apps/v1" {
             (StatusCode::OK, kinds())
         } else {
-            let spec = json!({ "replicas": REPLICAS });
-            let metadata = json!({ "resourceVersion": "2" });
-            let scale = json!({ "metadata": metadata, "spec": spec });
-            (StatusCode::OK, scale)
+            (StatusCode::OK, scale.clone())
         };
         let body = Body::from(answer.to_string().into_bytes());
         ready(Response::builder().status(code).body(body))
@@ -57,19 +55,53 @@ fn kinds() -> Value {
     })
 }
 
+/// Returns a Deployment.
+fn target() -> CrossVersionObjectReference {
+    CrossVersionObjectReference {
+        api_version: "apps/v1".to_owned(),
+        kind: "Deployment".to_owned(),
+        name: "web".to_owned(),
+    }
+}
+
+/// Each object that names a target has a copy of its selector.
+#[tokio::test]
+async fn of_a_selector_that_is_too_long_only_so_much_is_kept_that_it_is_refused() {
+    let read = async |selector: &str, version: &str| {
+        let (client, _) = server(json!({
+            "metadata": { "resourceVersion": version },
+            "spec": { "replicas": 0 },
+            "status": { "replicas": 0, "selector": selector },
+        }));
+        let scales = Scales::new(client.clone(), Kinds::new(client));
+        scales.get("shop", &target()).await
+    };
+    let long = format!("app notin (a{})", ",é".repeat(500_000));
+    let kept = read(&long, "1").await.unwrap().selector;
+    assert!(kept.len() < 8200, "{} bytes", kept.len());
+    let error = Selector::parse(&kept).unwrap_err().to_string();
+    assert!(error.contains("more than 8192 bytes"), "{error}");
+
+    let whole = format!("app notin (a{})", ",é".repeat(2_000));
+    let kept = read(&whole, "1").await.unwrap().selector;
+    assert_eq!(*kept, *whole);
+
+    let error = read("app=web", &long).await.unwrap_err().message;
+    assert!(error.ends_with("its resourceVersion has more than 256 bytes"));
+}
+
 #[tokio::test]
 async fn a_lease_that_is_lost_after_a_conflict_ends_the_tries() {
-    let (client, writes) = busy_server();
+    let (client, writes) = server(json!({
+        "metadata": { "resourceVersion": "2" },
+        "spec": { "replicas": REPLICAS },
+    }));
     let scales = Scales::new(client.clone(), Kinds::new(client));
     let key = ObjectKey {
         namespace: "shop".into(),
         name: "web".into(),
     };
-    let target = CrossVersionObjectReference {
-        api_version: "apps/v1".to_owned(),
-        kind: "Deployment".to_owned(),
-        name: "web".to_owned(),
-    };
+    let target = target();
     let from = Scale {
         spec_replicas: REPLICAS,
         resource_version: "1".into(),

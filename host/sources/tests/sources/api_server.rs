@@ -14,8 +14,17 @@ pub const HUGE: &str = "huge";
 /// External metric with one value.
 pub const SMALL: &str = "small";
 
-/// Beginning of the names of external metrics with 60,000 values.
+/// Beginning of the names of metrics with 20,000 values.
 pub const LARGE: &str = "large";
+
+/// Metric whose answer has as many items as fit into it, none of which is a value.
+pub const MANY: &str = "many";
+
+/// Namespace whose pods have more containers than any honest ones.
+pub const CROWDED: &str = "crowded";
+
+/// Namespace with a pod that has a label of a MiB.
+pub const WIDE: &str = "wide";
 
 /// Paths with their queries, in the order of the requests.
 #[derive(Clone, Default)]
@@ -88,15 +97,42 @@ fn answer(uri: &str) -> Option<Value> {
             json!({ "items": [], "filler": "x".repeat(17 << 20) })
         }
         ["apis", "external.metrics.k8s.io", .., SMALL] => values(1),
-        ["apis", "external.metrics.k8s.io", .., name] if name.starts_with(LARGE) => values(60_000),
+        ["apis", _, .., MANY] => json!({ "items": vec![0; 2_000_000] }),
+        [
+            "apis",
+            "external.metrics.k8s.io" | "custom.metrics.k8s.io",
+            ..,
+            name,
+        ] if name.starts_with(LARGE) => values(20_000),
+        ["apis", "metrics.k8s.io", .., CROWDED, "pods"] => {
+            let containers = vec![json!({ "name": "" }); 20_000];
+            usage(&json!({}), &containers, 26)
+        }
+        ["apis", "metrics.k8s.io", .., WIDE, "pods"] => {
+            usage(&json!({ "app": "x".repeat(1 << 20) }), &[], 1)
+        }
         _ => return None,
     })
 }
 
-/// Returns an answer with so many values.
+/// Returns an answer with so many values, each of a pod.
 fn values(count: usize) -> Value {
-    let value = json!({ "timestamp": "2026-01-01T00:00:00Z", "value": "1" });
-    json!({ "items": vec![value; count] })
+    let value = |number| {
+        json!({
+            "describedObject": { "kind": "Pod", "name": format!("web-{number}") },
+            "timestamp": "2026-01-01T00:00:00Z", "value": "1",
+        })
+    };
+    json!({ "items": (0..count).map(value).collect::<Vec<_>>() })
+}
+
+/// Returns the usage of so many pods.
+fn usage(labels: &Value, containers: &[Value], count: usize) -> Value {
+    let pod = json!({
+        "metadata": { "name": "web", "labels": labels },
+        "timestamp": "2026-01-01T00:00:00Z", "window": "15s", "containers": containers,
+    });
+    json!({ "items": vec![pod; count] })
 }
 
 fn kinds(group_version: &str) -> Value {

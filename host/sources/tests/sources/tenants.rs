@@ -120,6 +120,7 @@ impl Objects {
             namespace,
             selector: "app=web",
             pods: &pods,
+            selected: 0,
             metric,
             metric_selector: &no_selector,
         });
