@@ -1,13 +1,19 @@
 //! The kinds of a cluster, found through the API server's discovery.
+//!
+//! A backend behind the API server answers for the kinds of its group. So the group and the
+//! version of a kind are those that were asked for, and a name of an answer comes into a path
+//! only if it is one segment.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::Client;
-use kube::core::GroupVersionKind;
-use kube::discovery::{self, ApiCapabilities, ApiResource};
+use kube::core::{ApiResource, GroupVersionKind, Version};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use crate::request::{RequestError, answer, segment};
+use crate::request::{ANSWER, RequestError, get, segment};
 
 /// A kind that the API server serves.
 #[derive(Clone, Debug)]
@@ -40,6 +46,12 @@ pub enum KindError {
 /// Maximum number of kinds in a cache. Specs may name a kind by versions that do not exist,
 /// which are kinds of their own here.
 const MAX_KNOWN: usize = 1024;
+
+/// Maximum number of other versions of a group in which a kind is looked for.
+const MAX_VERSIONS: usize = 16;
+
+/// Maximum bytes of the name of a group, a version or a resource: those of a DNS subdomain.
+const MAX_NAME: usize = 253;
 
 /// A cache of the kinds of a cluster. A kind is requested once; a kind that was not
 /// found is requested again each time. Clones share the cache.
@@ -106,26 +118,73 @@ impl Kinds {
     }
 
     async fn discover(&self, api_version: &str, kind: &str) -> Result<Kind, KindError> {
-        let gvk = group_version_kind(api_version, kind)?;
-        if let Ok(found) = answer(discovery::pinned_kind(&self.client, &gvk)).await {
-            return Ok(found.into());
+        let asked = group_version_kind(api_version, kind)?;
+        if let Some(found) = self.find(&asked).await? {
+            return Ok(found);
         }
         // As for a HorizontalPodAutoscaler, any version of the group is accepted.
-        let found = match answer(discovery::group(&self.client, &gvk.group)).await {
-            Ok(group) => group
-                .resources_by_stability()
-                .into_iter()
-                .find(|(resource, _)| resource.kind == gvk.kind),
-            Err(RequestError::Other(message)) if !message.contains("Missing Api Group") => {
-                return Err(KindError::Unavailable(message));
+        let mut error = KindError::Unknown {
+            kind: asked.kind.clone(),
+            group: asked.group.clone(),
+        };
+        for version in self.other_versions(&asked).await? {
+            let other = GroupVersionKind {
+                version,
+                ..asked.clone()
+            };
+            match self.find(&other).await {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => {}
+                // The next version may have the kind.
+                Err(unavailable) => error = unavailable,
             }
-            Err(_) => None,
+        }
+        Err(error)
+    }
+
+    /// Returns a kind. `None` if its version does not have it.
+    async fn find(&self, gvk: &GroupVersionKind) -> Result<Option<Kind>, KindError> {
+        let path = format!("{}/{}", group_path(&gvk.group), gvk.version);
+        let list: Option<ResourceList> = self.get_if_served(&path).await?;
+        let resources = list.and_then(|list| list.resources).unwrap_or_default();
+        // The names of subresources are not one segment.
+        let resource = resources
+            .iter()
+            .find(|resource| resource.kind == gvk.kind && is_name(&resource.name));
+        Ok(resource.map(|resource| {
+            let scale = format!("{}/scale", resource.name);
+            Kind {
+                resource: ApiResource::from_gvk_with_plural(gvk, &resource.name),
+                has_scale: resources.iter().any(|other| other.name == scale),
+            }
+        }))
+    }
+
+    /// Returns the other versions of the group, the most stable first. If the group is not
+    /// served, there are none.
+    async fn other_versions(&self, asked: &GroupVersionKind) -> Result<Vec<String>, KindError> {
+        let path = group_path(&asked.group);
+        let mut versions: Vec<String> = if asked.group.is_empty() {
+            let core: Option<VersionList<String>> = self.get_if_served(&path).await?;
+            core.map(|core| core.versions).unwrap_or_default()
+        } else {
+            let group: Option<VersionList<ListedVersion>> = self.get_if_served(&path).await?;
+            let versions = group.map(|group| group.versions).unwrap_or_default();
+            versions.into_iter().map(|one| one.version).collect()
         };
-        let unknown = || KindError::Unknown {
-            kind: gvk.kind.clone(),
-            group: gvk.group.clone(),
-        };
-        found.map(Kind::from).ok_or_else(unknown)
+        versions.retain(|version| is_name(version) && *version != asked.version);
+        versions.sort_by_cached_key(|version| Reverse(Version::parse(version).priority()));
+        versions.truncate(MAX_VERSIONS);
+        Ok(versions)
+    }
+
+    /// GETs a path of the discovery. `None` if it is not served.
+    async fn get_if_served<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, KindError> {
+        match get(&self.client, path, "", ANSWER).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(RequestError::NotFound(_)) => Ok(None),
+            Err(error) => Err(KindError::Unavailable(error.message().to_owned())),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<(String, String), Kind>> {
@@ -133,23 +192,54 @@ impl Kinds {
     }
 }
 
-impl From<(ApiResource, ApiCapabilities)> for Kind {
-    fn from((resource, capabilities): (ApiResource, ApiCapabilities)) -> Self {
-        let mut subresources = capabilities.subresources.iter();
-        Self {
-            resource,
-            has_scale: subresources.any(|(resource, _)| resource.plural == "scale"),
-        }
+/// The needed fields of an `APIResourceList`.
+#[derive(Deserialize)]
+struct ResourceList {
+    /// Backends write null where there are none.
+    resources: Option<Vec<ListedResource>>,
+}
+
+/// A resource, or a subresource. Both fields must be there, as the API requires: an answer of
+/// empty objects would take many times its size in memory.
+#[derive(Deserialize)]
+struct ListedResource {
+    name: String,
+    kind: String,
+}
+
+/// The needed field of an `APIGroup`, and of the `APIVersions` of the core group, which has
+/// the versions as texts.
+#[derive(Deserialize)]
+struct VersionList<V> {
+    versions: Vec<V>,
+}
+
+#[derive(Deserialize)]
+struct ListedVersion {
+    version: String,
+}
+
+fn group_path(group: &str) -> String {
+    match group {
+        "" => "/api".to_owned(),
+        _ => format!("/apis/{group}"),
     }
+}
+
+/// Reports whether a text becomes one segment of a path as it is.
+fn is_name(text: &str) -> bool {
+    text.len() <= MAX_NAME && segment(text).is_ok_and(|path| path == text)
 }
 
 fn group_version_kind(api_version: &str, kind: &str) -> Result<GroupVersionKind, KindError> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    // Both become segments of the paths of discovery, as they are.
-    let is_name = |text: &str| text.is_empty() || segment(text).is_ok_and(|path| path == text);
-    if !is_name(group) || !is_name(version) {
+    let is_name_or_empty = |text: &str| text.is_empty() || is_name(text);
+    if !is_name_or_empty(group) || !is_name_or_empty(version) {
         return Err(KindError::InvalidVersion(api_version.to_owned()));
     }
     let version = if version.is_empty() { "v1" } else { version };
     Ok(GroupVersionKind::gvk(group, version, kind))
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,20 +37,50 @@ impl Requests {
     }
 }
 
+/// Answers about groups and kinds.
+#[derive(Clone, Debug)]
+pub struct Discovery {
+    /// Answer about the versions of the core group.
+    pub core: Value,
+    /// Answer about the versions of any other group.
+    pub group: Value,
+    /// Answer about the kinds of a version.
+    pub kinds: Value,
+}
+
+impl Discovery {
+    /// Returns the answer to a request about groups or kinds.
+    fn answer(self, uri: &str) -> Option<Value> {
+        match segments(uri)[..] {
+            ["api"] => Some(self.core),
+            ["apis", _] => Some(self.group),
+            ["api", _] | ["apis", _, _] => Some(self.kinds),
+            _ => None,
+        }
+    }
+}
+
 /// Returns a client of a server without objects. It serves each kind in each group, with a
 /// scale for each object, and no metrics.
 pub fn client() -> (Client, Requests) {
+    client_with(Arc::default())
+}
+
+/// Like [`client`], but with these answers about groups and kinds, if there are any.
+pub fn client_with(discovery: Arc<Mutex<Option<Discovery>>>) -> (Client, Requests) {
     let requests = Requests::default();
     let seen = requests.clone();
     let service = tower::service_fn(move |request: Request<Body>| {
         let uri = request.uri().to_string();
         seen.0.lock().unwrap().push(uri.clone());
+        let discovery = discovery.lock().unwrap().clone();
         async move {
             if uri.contains("watch=true") {
                 // Nothing ever changes.
                 std::future::pending::<()>().await;
             }
-            let answer = answer(&uri);
+            let discovered = discovery.and_then(|discovery| discovery.answer(&uri));
+            let answer = discovered.or_else(|| answer(&uri));
             let status = match answer.is_some() {
                 true => StatusCode::OK,
                 false => StatusCode::NOT_FOUND,
@@ -67,10 +97,13 @@ pub fn client() -> (Client, Requests) {
     (Client::new(service, "default"), requests)
 }
 
-fn answer(uri: &str) -> Option<Value> {
+fn segments(uri: &str) -> Vec<&str> {
     let path = uri.split_once('?').map_or(uri, |(path, _)| path);
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
-    Some(match segments[..] {
+    path.split('/').skip(1).collect()
+}
+
+fn answer(uri: &str) -> Option<Value> {
+    Some(match segments(uri)[..] {
         // The last version that is listed in pages.
         ["version"] => json!({
             "major": "1", "minor": "33", "gitVersion": "v1.33.0", "gitCommit": "",

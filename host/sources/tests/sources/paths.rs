@@ -1,7 +1,8 @@
-//! No request leaves the namespace of its object, whatever is in the spec.
+//! No request leaves the namespace of its object, whatever is in the spec, and whatever the
+//! server says of its kinds.
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
@@ -16,11 +17,21 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-use crate::api_server;
+use crate::api_server::{self, Discovery};
 use crate::bodies::measure_with;
 
 /// Namespace of the object.
 const OWN: &str = "shop";
+
+/// A group that no spec names. The server names it when it is asked about others.
+const FOREIGN: &str = "foreign.example.com";
+
+/// A version of that group.
+const FOREIGN_VERSION: &str = "foreign.example.com/v1";
+
+/// A text that would make a path one of another namespace, in place of a group and a version.
+const FOREIGN_SCALE: &str =
+    "foreign.example.com/v1/namespaces/kube-system/deployments/coredns/scale?x=";
 
 /// Texts that mean something in a path, or nothing.
 const KNOWN: [&str; 23] = [
@@ -62,7 +73,11 @@ fn mostly(usual: &'static [&'static str]) -> impl Strategy<Value = String> {
 }
 
 fn reference() -> impl Strategy<Value = Value> {
-    let api_version = mostly(&["apps/v1", "v1", "", "example.com/v1"]);
+    // The server is not asked again about a kind that was found. So many versions are new.
+    let api_version = prop_oneof![
+        mostly(&["apps/v1", "v1", "", "example.com/v1"]),
+        "([a-z]{8}/)?[a-z]{8}",
+    ];
     let kind = mostly(&["Deployment", "Service", "Namespace"]);
     (api_version, kind, mostly(&["web", "kube-system"])).prop_map(|(api_version, kind, name)| {
         json!({ "apiVersion": api_version, "kind": kind, "name": name })
@@ -89,11 +104,63 @@ fn spec() -> impl Strategy<Value = AutoscalerSpec> {
     })
 }
 
+/// What a server may say of its groups and kinds. A backend behind it answers for those of its
+/// API.
+fn discovery() -> impl Strategy<Value = Discovery> {
+    let group_version = mostly(&[FOREIGN_VERSION, FOREIGN_SCALE]);
+    let versions = prop::collection::vec(mostly(&["v1", "v2beta1"]), 0..4);
+    let plurals = prop::collection::vec(mostly(&["deployments", "services"]), 3);
+    let texts = (group_version, mostly(&[FOREIGN]), versions, plurals);
+    texts.prop_map(|(group_version, group, versions, plurals)| {
+        let listed = versions
+            .iter()
+            .map(|version| json!({ "groupVersion": group_version, "version": version }));
+        let resource = |name: &str, kind: &str| {
+            json!({
+                "name": name, "singularName": "", "namespaced": true, "kind": kind,
+                "group": group, "version": versions.first(), "verbs": ["get"],
+            })
+        };
+        let kinds = plurals.iter().zip(["Deployment", "Service", "Namespace"]);
+        let resources = kinds.flat_map(|(plural, kind)| {
+            let scale = format!("{plural}/scale");
+            [resource(plural, kind), resource(&scale, "Scale")]
+        });
+        Discovery {
+            core: json!({ "versions": versions }),
+            group: json!({ "name": group, "versions": Vec::from_iter(listed) }),
+            kinds: json!({
+                "groupVersion": group_version, "resources": Vec::from_iter(resources),
+            }),
+        }
+    })
+}
+
+fn question(spec: AutoscalerSpec) -> Question {
+    let autoscaler = Arc::new(Autoscaler {
+        key: ObjectKey {
+            namespace: OWN.into(),
+            name: "web".into(),
+        },
+        uid: "uid".into(),
+        generation: 1,
+        spec: Arc::new(spec),
+        status: Arc::default(),
+    });
+    let prepared = Prepared::new(&autoscaler, &ReplicaOptions::default());
+    Question {
+        autoscaler,
+        target_metadata: true,
+        metric_selectors: prepared.metric_selectors,
+    }
+}
+
 #[test]
 fn no_request_has_a_segment_that_is_not_one_nor_another_namespace() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _entered = runtime.enter();
-    let (client, requests) = api_server::client();
+    let answers = Arc::<Mutex<Option<Discovery>>>::default();
+    let (client, requests) = api_server::client_with(Arc::clone(&answers));
     let caches = runtime.block_on(async {
         let caches = Caches::start(client.clone()).await;
         caches.synced().await;
@@ -104,24 +171,10 @@ fn no_request_has_a_segment_that_is_not_one_nor_another_namespace() {
     let reader = KubernetesReader::new(client, caches, metrics);
     let read = Cell::new(0);
     let mut runner = TestRunner::new(Config::with_cases(cases(2000)));
-    let outcome = runner.run(&spec(), |spec| {
+    let outcome = runner.run(&(spec(), discovery()), |(spec, discovery)| {
+        *answers.lock().unwrap() = Some(discovery);
         let bounded = spec.check_bounds();
-        let autoscaler = Arc::new(Autoscaler {
-            key: ObjectKey {
-                namespace: OWN.into(),
-                name: "web".into(),
-            },
-            uid: "uid".into(),
-            generation: 1,
-            spec: Arc::new(spec),
-            status: Arc::default(),
-        });
-        let prepared = Prepared::new(&autoscaler, &ReplicaOptions::default());
-        let question = Question {
-            autoscaler,
-            target_metadata: true,
-            metric_selectors: prepared.metric_selectors,
-        };
+        let question = question(spec);
         runtime.block_on(reader.observe(Timestamp(0), &[question]));
         for uri in requests.take().into_iter().filter(|uri| !is_of_caches(uri)) {
             prop_assert!(is_own(&uri), "{uri}");
@@ -146,23 +199,25 @@ fn is_of_caches(uri: &str) -> bool {
     watched.iter().any(|path| uri == format!("{path}{query}"))
 }
 
-/// Reports whether a request has one of the expected forms, in the object's namespace.
+/// Reports whether a request has one of the expected forms, in the object's namespace, and is
+/// not for the group that only the server named.
 fn is_own(uri: &str) -> bool {
     let path = uri.split_once('?').map_or(uri, |(path, _)| path);
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let form = is_discovery(&segments) || is_in_namespace(&segments);
+    let is_foreign = segments.contains(&FOREIGN);
     let query = uri.split_once('?').map_or("", |(_, query)| query);
     let mut names = query.split('&').filter(|part| !part.is_empty());
     let names = names.all(|part| {
         let name = part.split_once('=').map_or(part, |(name, _)| name);
         ["labelSelector", "metricLabelSelector", "limit"].contains(&name)
     });
-    form && names && segments.iter().all(|segment| is_segment(segment))
+    form && names && !is_foreign && segments.iter().all(|segment| is_segment(segment))
 }
 
 /// Reports whether a path is one of the kinds that are served.
 fn is_discovery(segments: &[&str]) -> bool {
-    matches!(segments, ["api" | "apis"] | ["api", _] | ["apis", _, _])
+    matches!(segments, ["api"] | ["api" | "apis", _] | ["apis", _, _])
 }
 
 /// Reports whether a path is that of an object, a scale or a metric of the own namespace.
