@@ -2,7 +2,10 @@
 //! is compiled here.
 
 use serde::{Deserialize, Serialize};
-use wasmparser::{BinaryReaderError, Chunk, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{
+    BinaryReaderError, Chunk, ElementItems, ElementKind, ElementSectionReader, Parser, Payload,
+    Validator, WasmFeatures,
+};
 
 use crate::error::LoadError;
 
@@ -24,6 +27,11 @@ const NOT_FOR_GUESTS: WasmFeatures = WasmFeatures::MULTI_MEMORY
 /// Maximum number of levels of components and modules within a component.
 const MAX_DEPTH: usize = 64;
 
+/// Maximum number of passive element segments of a core module and elements in them. All
+/// core instances of a component together have then about as many as a table may have.
+/// Compilers write active segments.
+const MAX_PASSIVE_ELEMENTS: u64 = 300;
+
 /// Parses and validates a component.
 pub(crate) fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
     if !bytes.starts_with(b"\0asm") {
@@ -40,6 +48,7 @@ pub(crate) fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
     Validator::new_with_features(WasmFeatures::default().difference(NOT_FOR_GUESTS))
         .validate_all(bytes)
         .map_err(invalid)?;
+    check_passive_elements(bytes)?;
     names(bytes).map_err(invalid)
 }
 
@@ -107,6 +116,47 @@ fn check_depth(bytes: &[u8]) -> Result<(), LoadError> {
         }
     }
     Ok(())
+}
+
+/// Refuses core modules with many passive elements. Each core instance has a copy of them in
+/// the host's memory, which is made when it is instantiated, without fuel. An active segment
+/// takes fuel, or each of its elements is copied when it is used. A declared one is not copied.
+///
+/// The bytes must be valid: then a module has one element section.
+fn check_passive_elements(bytes: &[u8]) -> Result<(), LoadError> {
+    for payload in Parser::new(0).parse_all(bytes) {
+        let Payload::ElementSection(section) = payload.map_err(invalid)? else {
+            continue;
+        };
+        let offset = section.range().start;
+        let count = passive_elements(section).map_err(invalid)?;
+        if count > MAX_PASSIVE_ELEMENTS {
+            return Err(LoadError::Invalid {
+                message: format!(
+                    "a core module has {count} passive element segments and elements in them, \
+                     at most {MAX_PASSIVE_ELEMENTS} are allowed"
+                ),
+                offset: u64::try_from(offset).unwrap_or(u64::MAX),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Returns the number of passive segments of an element section and of elements in them.
+fn passive_elements(section: ElementSectionReader<'_>) -> Result<u64, BinaryReaderError> {
+    let mut count = 0_u64;
+    for segment in section {
+        let segment = segment?;
+        if matches!(segment.kind, ElementKind::Passive) {
+            let elements = match segment.items {
+                ElementItems::Functions(items) => items.count(),
+                ElementItems::Expressions(_, items) => items.count(),
+            };
+            count = count.saturating_add(1).saturating_add(elements.into());
+        }
+    }
+    Ok(count)
 }
 
 fn names(bytes: &[u8]) -> Result<Surface, BinaryReaderError> {

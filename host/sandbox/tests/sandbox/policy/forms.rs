@@ -2,7 +2,7 @@
 //! sections in another order.
 
 use flyball_decision::policy::Policy as _;
-use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET};
+use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, check_component};
 use flyball_tests::composed;
 
 use super::{context, engine, input, refused};
@@ -40,6 +40,45 @@ fn a_guests_module_with_two_memories_is_refused() {
         error.starts_with("not a valid component: multiple memories"),
         "{error}"
     );
+}
+
+/// Each core instance copies passive elements when it is instantiated, without fuel.
+#[test]
+fn a_guests_module_with_many_passive_elements_is_refused() {
+    let guest = |segments: &str| {
+        let guest = Guest {
+            definitions: format!("(table 400 funcref) (func $element) {segments}"),
+            ..Guest::default()
+        };
+        guest.build()
+    };
+    let functions = |count: usize| "$element ".repeat(count);
+    // A segment counts as one, and so does each of its elements.
+    let active_and_declared = format!(
+        "(elem (i32.const 0) func {}) (elem declare func {})",
+        functions(400),
+        functions(400)
+    );
+    let at_limit = format!("(elem func {}) {active_and_declared}", functions(299));
+    assert_eq!(answer(&guest(&at_limit)), Some(3));
+
+    let beyond = format!("(elem func {})", functions(300));
+    let expressions = format!("(elem funcref {})", "(ref.func $element) ".repeat(300));
+    let segments = "(elem func) ".repeat(301);
+    let nested = format!("(component (component (core module (func $element) {beyond})))");
+    for component in [
+        guest(&beyond),
+        guest(&expressions),
+        guest(&segments),
+        wat::parse_str(nested).unwrap(),
+    ] {
+        let error = refused(&component);
+        let reason = "not a valid component: a core module has 301 passive element segments and \
+                      elements in them, at most 300 are allowed (at byte ";
+        assert!(error.starts_with(reason), "{error}");
+        // It is judged before it is compiled.
+        assert_eq!(check_component(&component).unwrap_err().to_string(), error);
+    }
 }
 
 #[test]
