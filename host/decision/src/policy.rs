@@ -14,6 +14,7 @@ use crate::scale_down::{
     MoveVerdicts, NodeVerdicts, PodVerdicts, ScaleDownMovesInput, ScaleDownNodesInput,
     ScaleDownPodsInput,
 };
+use crate::text::readable;
 
 /// Policy of objects that name none.
 pub const DEFAULT_REPLICA_POLICY: &str = "hpa";
@@ -230,6 +231,21 @@ impl PolicyFailure {
     #[must_use]
     pub fn message(&self) -> &str {
         self.parts().1
+    }
+
+    /// Shortens the sentence to this many bytes.
+    pub fn shorten(&mut self, bytes: usize) {
+        let (Self::Missing(sentence)
+        | Self::Refused(sentence)
+        | Self::Trapped(sentence)
+        | Self::OutOfFuel(sentence)
+        | Self::OverLimit(sentence)
+        | Self::InputTooLarge(sentence)
+        | Self::Interrupted(sentence)
+        | Self::InvalidAnswer(sentence)
+        | Self::Quarantined(sentence)
+        | Self::NotAsked(sentence)) = self;
+        readable(sentence, bytes);
     }
 
     /// Returns whether the previous version is asked instead, if there is one: the policy

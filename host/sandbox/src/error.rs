@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use flyball_decision::policy::PolicyFailure;
-use flyball_decision::text::{self, note, within};
+use flyball_decision::text::{self, NOTE_BYTES, note, readable, within};
 use serde::{Deserialize, Serialize};
 
 /// Maximum size of a reason that is part of an error.
@@ -208,12 +208,12 @@ pub enum LoadError {
     },
     /// It would break a configuration in use.
     #[serde(skip)]
-    #[error("a configuration in use does not fit its schema ({digest}): {error}")]
+    #[error("a configuration in use does not fit its schema ({digest}): {message}")]
     Configuration {
         /// Digest of the configuration.
         digest: String,
         /// What does not fit.
-        error: ConfigurationError,
+        message: String,
     },
     /// It fails on inputs of earlier decisions.
     #[error(
@@ -279,20 +279,31 @@ impl LoadError {
     /// Shortens an error. A component chooses names and messages that are in it, and it is
     /// kept, and repeated for each object that names the policy.
     #[must_use]
-    pub fn bounded(self) -> Self {
-        match self {
-            Self::RolledBack(reason) => Self::RolledBack(within(reason, REASON_BYTES)),
-            Self::RefusedBefore(reason) => Self::RefusedBefore(within(reason, REASON_BYTES)),
+    pub fn bounded(mut self) -> Self {
+        let text = self.to_string();
+        match &mut self {
+            Self::RolledBack(reason) | Self::RefusedBefore(reason) => {
+                readable(reason, REASON_BYTES);
+            }
+            // What objects are told depends on the variant, so it stays.
+            Self::Configuration { message, .. } => {
+                let bytes = room(&text, message);
+                readable(message, bytes);
+            }
+            Self::Canary { failure, .. } | Self::Recorded { failure, .. } => {
+                let bytes = room(&text, failure.message());
+                failure.shorten(bytes);
+            }
             // What is in these is bounded where it is made.
-            error if error.may_pass() => error,
+            error if error.may_pass() => {}
             error => {
-                let text = error.to_string();
-                match note(&*text) {
-                    short if short == text => error,
-                    short => Self::Shortened(short),
+                let short = note(&*text);
+                if short != text {
+                    *error = Self::Shortened(short);
                 }
             }
         }
+        self
     }
 
     /// Returns the error for conditions of objects: without what is known of objects of
@@ -378,6 +389,13 @@ pub enum ConfigurationError {
         /// The panic's message.
         panic: String,
     },
+}
+
+/// Returns the bytes that a part of an error's text may have, so that the text has at most
+/// [`NOTE_BYTES`].
+fn room(text: &str, part: &str) -> usize {
+    let others = text.len().saturating_sub(part.len());
+    NOTE_BYTES.saturating_sub(others)
 }
 
 fn list(paths: &[PathBuf]) -> String {

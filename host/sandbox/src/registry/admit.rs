@@ -110,8 +110,10 @@ fn admit(
                     outcome.is_ok()
                 };
                 if replaced.is_some_and(fits) {
-                    let digest = short_digest(configuration);
-                    return Err(LoadError::Configuration { digest, error });
+                    return Err(LoadError::Configuration {
+                        digest: short_digest(configuration),
+                        message: error.to_string(),
+                    });
                 }
             }
         }

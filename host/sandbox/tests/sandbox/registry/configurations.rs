@@ -64,6 +64,27 @@ fn a_swap_that_would_invalidate_a_configuration_is_refused() {
     eventually("the swap", || ask(&registry, "mine") == Some(2));
 }
 
+/// The error quotes a value that is longer than an error may be.
+#[test]
+fn a_file_that_a_long_configuration_keeps_out_is_tried_with_another_one() {
+    let home = Home::new();
+    home.write("mine.wasm", &window_of("string", 1));
+    let registry = home.open();
+    let long = json!({"window": "5m".repeat(1_000)}).to_string();
+    registry.set_configurations_in_use(in_use(&[long.as_str()]));
+    home.write("mine.wasm", &window_of("integer", 2));
+    registry.rescan();
+    let refused = reason(&registry, "mine");
+    assert!(
+        refused.contains("a configuration in use") && refused.contains("/window"),
+        "{refused}"
+    );
+    assert!(refused.len() <= 1024 && refused.ends_with('…'), "{refused}");
+
+    registry.set_configurations_in_use(in_use(&[r#"{"window": 300}"#]));
+    eventually("the swap", || ask(&registry, "mine") == Some(2));
+}
+
 #[test]
 fn a_file_put_there_during_a_restart_waits_for_the_configurations_in_use() {
     let home = Home::new();
@@ -185,23 +206,61 @@ fn a_configuration_that_a_version_fails_with_keeps_no_other_object_from_it() {
 fn what_is_told_of_a_configuration_is_its_digest_where_others_read_it() {
     let home = Home::new();
     let registry = home.open();
+    let configuration = json!({"window": "sesame", "zones": "z".repeat(600)}).to_string();
     // No version of it decides, so each object's condition says why.
-    registry.set_configurations_in_use(in_use(&[r#"{"window": "sesame"}"#]));
-    let guest = Guest {
+    registry.set_configurations_in_use(in_use(&[configuration.as_str()]));
+    let assert_told_by_digest = |guest: &Guest| {
+        home.write("mine.wasm", &guest.build());
+        registry.rescan();
+        let missing = registry.policy(kind::REPLICA, "mine").err().unwrap();
+        let message = missing.message();
+        assert!(
+            message.contains("sha256:") && message.contains("PolicyTrapped"),
+            "{message}"
+        );
+        assert!(!message.contains("sesame"), "{message}");
+    };
+    assert_told_by_digest(&Guest {
         decide: "(unreachable)".to_owned(),
         schema: json!({"type": "object"}).to_string(),
         ..Guest::default()
-    };
-    home.write("mine.wasm", &guest.build());
-    registry.rescan();
-    let missing = registry.policy(kind::REPLICA, "mine").err().unwrap();
-    let message = missing.message();
-    assert!(
-        message.contains("sha256:") && message.contains("PolicyTrapped"),
-        "{message}"
-    );
-    assert!(!message.contains("sesame"), "{message}");
+    });
     assert!(!reason(&registry, "mine").contains("sesame"));
+
+    // The operator reads the panic, shortened.
+    assert_told_by_digest(&panics_with_its_configuration());
+    let refused = reason(&registry, "mine");
+    assert!(refused.contains("panicked at") && refused.contains("sesame"));
+    assert!(refused.len() <= 1024 && refused.ends_with('…'), "{refused}");
+}
+
+/// Returns a policy that quotes its configuration in a panic, below functions with long
+/// names: what is known of the failure is longer than an error may be.
+fn panics_with_its_configuration() -> Guest {
+    let name = "function_".repeat(15);
+    let definitions = format!(
+        r#"(data (i32.const 60000) "panicked at ")
+        (func ${name} (param $arguments i32) (param $depth i32)
+            (if (local.get $depth)
+                (then (call ${name}
+                    (local.get $arguments)
+                    (i32.sub (local.get $depth) (i32.const 1)))))
+            (memory.copy
+                (i32.const 60012)
+                (i32.load offset=16 (local.get $arguments))
+                (i32.load offset=20 (local.get $arguments)))
+            (call $log
+                (i32.const 1)
+                (i32.const 60000)
+                (i32.add (i32.const 12) (i32.load offset=20 (local.get $arguments))))
+            (unreachable))"#
+    );
+    Guest {
+        decide: format!("(call ${name} (local.get $arguments) (i32.const 3))"),
+        definitions,
+        schema: json!({"type": "object"}).to_string(),
+        ..Guest::default()
+    }
 }
 
 #[test]
