@@ -9,9 +9,9 @@ use std::time::Duration;
 use flyball_decision::text;
 use flyball_replicas::spec::SegmentFault;
 use flyball_tasks::CatchPanic;
-use futures::{AsyncReadExt as _, TryStreamExt as _};
-use http::StatusCode;
-use http_body_util::BodyExt as _;
+use futures::{AsyncReadExt as _, Stream, TryStreamExt as _, stream};
+use http::{StatusCode, Uri};
+use http_body_util::{BodyExt as _, BodyStream, Either, StreamBody};
 use kube::Client;
 use kube::api::ListParams;
 use kube::client::Body;
@@ -20,7 +20,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-/// Time limit of one request.
+/// Time limit of one request, or of each part of its answer (see [`with_timeout`]).
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Maximum number of concurrent requests.
@@ -214,20 +214,59 @@ fn too_late() -> String {
     format!("the API server did not answer within {seconds} s")
 }
 
-/// Returns a client whose requests fail if their answers do not begin within [`TIMEOUT`]. From
-/// then on, they may take as long as those of watches do.
+/// Returns a client whose requests fail if their answers do not begin within [`TIMEOUT`], or
+/// stall for as long. Only the events of a watch may be further apart: kube's watcher limits
+/// how long it is silent.
 pub(crate) fn with_timeout(client: Client) -> Client {
     let namespace = client.default_namespace().to_owned();
     let send = move |request: http::Request<Body>| {
         let client = client.clone();
         async move {
-            match timeout(TIMEOUT, client.send(request)).await {
+            let is_watch = is_watch(request.uri());
+            let answer = match timeout(TIMEOUT, client.send(request)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(kube::Error::Service(too_late().into())),
-            }
+            };
+            answer.map(|answer| {
+                // Kube's client reads the text of an error as a whole, that of a watch too.
+                let has_events = is_watch && answer.status().is_success();
+                answer.map(|body| {
+                    if has_events {
+                        Either::Left(body)
+                    } else {
+                        Either::Right(without_stalls(body))
+                    }
+                })
+            })
         }
     };
     Client::new(tower::service_fn(send), namespace)
+}
+
+fn is_watch(uri: &Uri) -> bool {
+    let query = uri.query().unwrap_or_default();
+    query.split('&').any(|parameter| parameter == "watch=true")
+}
+
+/// Part of a body, or why it can't be read.
+type Part = <BodyStream<Body> as Stream>::Item;
+
+/// Returns a body that ends with an error if one of its parts does not come within
+/// [`TIMEOUT`].
+fn without_stalls(body: Body) -> StreamBody<impl Stream<Item = Part>> {
+    let parts = stream::unfold(Some(body), |body| async move {
+        let mut body = body?;
+        match timeout(TIMEOUT, body.frame()).await {
+            Ok(part) => part.map(|part| (part, Some(body))),
+            Err(_) => Some((Err(kube::Error::Service(stalled().into())), None)),
+        }
+    });
+    StreamBody::new(parts)
+}
+
+fn stalled() -> String {
+    let seconds = TIMEOUT.as_secs();
+    format!("the API server did not go on with its answer within {seconds} s")
 }
 
 /// Waits for a request's answer for at most [`TIMEOUT`], and converts errors.

@@ -6,6 +6,7 @@
 )]
 
 mod decisions;
+mod lists;
 
 use flyball_decision::text;
 use flyball_replicas::spec::AutoscalerSpec;
