@@ -25,6 +25,12 @@ use crate::request::{self, answer};
 /// The first minor version of Kubernetes with streaming lists enabled by default.
 const STREAMING_LISTS: u32 = 34;
 
+/// Objects in a page of a list, of any kind. The text of a page is in memory as a whole, even
+/// twice for a moment, and an object may have more than a MiB. On the other hand, 150,000 pods
+/// are 3,000 pages, which are read one after the other and must all be read within some five
+/// minutes: then the API server forgets the state of which they are.
+const PAGE_SIZE: u32 = 50;
+
 /// Time to wait, besides the backoff, before a kind that the API server refuses is tried
 /// again.
 const REFUSED_RETRY: Duration = Duration::from_secs(30);
@@ -144,7 +150,7 @@ impl Watches {
     ) {
         let (synced, receiver) = watch::channel(false);
         let client = self.client.clone();
-        let config = self.config.clone().page_size(K::PAGE_SIZE);
+        let config = self.config.clone();
         let objects = move || {
             let objects = watcher(Api::<K>::all(client.clone()), config.clone());
             objects.default_backoff().boxed()
@@ -272,7 +278,7 @@ fn refuses(error: &watcher::Error) -> bool {
 
 /// Uses streaming lists if the server supports them, else paged lists.
 async fn watch_config(client: &Client) -> watcher::Config {
-    let config = watcher::Config::default();
+    let config = watcher::Config::default().page_size(PAGE_SIZE);
     let version = answer(client.apiserver_version()).await.ok();
     let minor: Option<u32> =
         version.and_then(|version| version.minor.trim_end_matches('+').parse().ok());

@@ -121,9 +121,6 @@ impl Autoscalers {
 
 /// A spec that can't be read is an error within the object.
 impl Watched for ReplicaAutoscaler {
-    /// A page is in memory as a whole, and an object may have more than a MiB.
-    const PAGE_SIZE: u32 = 50;
-
     type Object = Self;
 
     fn id(&self) -> Name {

@@ -13,9 +13,6 @@ use serde::de::DeserializeOwned;
 pub(crate) trait Watched:
     Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static
 {
-    /// Objects in a page of a list.
-    const PAGE_SIZE: u32 = 500;
-
     /// An object of the kind.
     type Object;
 

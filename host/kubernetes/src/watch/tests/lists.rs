@@ -1,4 +1,4 @@
-//! Lists of an API server that streams none.
+//! Lists of an API server that gives them in pages.
 
 use std::future::ready;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use tokio::time::sleep;
 use super::{identity, spec};
 use crate::request;
 use crate::resource::{PLURAL, ReplicaAutoscaler};
-use crate::watch::{Progress, Watches};
+use crate::slim::PodObject;
+use crate::watch::{Progress, Slim, Watches};
 
 /// What a request for a watch has in its query.
 const WATCH: &str = "watch=true";
@@ -121,5 +122,30 @@ async fn an_answer_that_stalls_is_requested_again_and_a_watch_may_be_silent() {
         "Apply(late)",
     ] {
         assert_eq!(told.recv().await.as_deref(), Some(expected));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_has_50_objects_whatever_the_kind() {
+    let (sender, mut requests) = mpsc::unbounded_channel();
+    let empty = json!({ "metadata": { "resourceVersion": "9" }, "items": [] });
+    let server = client(move |uri| {
+        let answer = Answer::new(200, &empty);
+        if uri.contains(WATCH) {
+            return answer.with_pause(STALL);
+        }
+        sender.send(uri.to_owned()).unwrap();
+        answer
+    });
+    let mut watches = Watches::new(server).await;
+    watches.add(|_: Event<ReplicaAutoscaler>| {});
+    watches.add(|_: Event<Slim<PodObject>>| {});
+    watches.synced().await;
+    for _ in 0..2 {
+        let uri = requests.recv().await.unwrap();
+        let limit = uri
+            .split(['?', '&'])
+            .find_map(|part| part.strip_prefix("limit="));
+        assert_eq!(limit, Some("50"), "{uri}");
     }
 }
