@@ -60,11 +60,22 @@ fn spec_or_error<'de, D: Deserializer<'de>>(
     Ok(read_spec(text.get()).map_err(text::message))
 }
 
+/// Maximum size of a spec's text, in bytes. The other limits allow less: some 730,000 as compact
+/// JSON without escapes. They are checked after the text is parsed, and what is parsed may take
+/// a hundred times as much memory as the text.
+const MAX_SPEC_BYTES: usize = 768 << 10;
+
 /// Reads a spec.
 ///
 /// # Errors
 /// The invalid field, and what is wrong with it.
 fn read_spec(text: &str) -> Result<AutoscalerSpec, String> {
+    let bytes = text.len();
+    if bytes > MAX_SPEC_BYTES {
+        return Err(format!(
+            "spec: it has {bytes} bytes as JSON, at most {MAX_SPEC_BYTES} are allowed"
+        ));
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     let value: Value = serde_path_to_error::deserialize(&mut json).map_err(|e| field_error(&e))?;
     // Errors of a value have no line and column, which mean nothing to a reader of YAML.

@@ -160,7 +160,7 @@ proptest! {
 
 #[test]
 fn a_field_with_a_long_name_leaves_room_for_what_is_wrong_with_it() {
-    let key = format!("\u{1b}{}", "k".repeat(1 << 20));
+    let key = format!("\u{1b}{}", "k".repeat(1 << 19));
     let configuration = Value::from_iter([(key, nest(Value::Null, 130))]);
     let mut spec = spec("web");
     spec["policies"] = json!([{ "name": "hpa", "config": configuration }]);
@@ -172,6 +172,36 @@ fn a_field_with_a_long_name_leaves_room_for_what_is_wrong_with_it() {
     let rest = "k….a.a.a.a.…: recursion limit exceeded";
     assert!(problem.contains(rest), "{problem}");
     assert!(problem.len() < 512, "{} bytes", problem.len());
+}
+
+/// Returns the spec of an object whose spec has this text.
+fn read_spec(text: &str) -> Result<AutoscalerSpec, String> {
+    let object = format!(r#"{{"metadata":{},"spec":{text}}}"#, identity("web"));
+    let object: ReplicaAutoscaler = serde_json::from_str(&object).unwrap();
+    object.spec
+}
+
+#[test]
+fn a_spec_is_read_only_if_its_text_is_not_too_large() {
+    // As large as the other limits allow.
+    let values = ["x"; 32];
+    let expression = json!({ "key": "x".repeat(90), "operator": "In", "values": values });
+    let selector = json!({ "matchExpressions": vec![expression; 32] });
+    let metric = json!({ "name": "q".repeat(317), "selector": selector });
+    let target = json!({ "type": "AverageValue", "averageValue": "1" });
+    let external = json!({ "metric": metric, "target": target });
+    let configuration = json!({ "a": "x".repeat(65_528) });
+    let mut largest = spec("web");
+    largest["metrics"] = vec![json!({ "type": "External", "external": external }); 20].into();
+    largest["policies"] = vec![json!({ "name": "hpa", "config": configuration }); 8].into();
+    let read = read_spec(&largest.to_string());
+    assert!(read.is_ok(), "{read:?}");
+
+    let values = r#"{"":0},"#.repeat(200_000);
+    let hostile = format!(r#"{{"policies":[{{"config":{{"a":[{values}0]}}}}]}}"#);
+    let bytes = hostile.len();
+    let problem = format!("spec: it has {bytes} bytes as JSON, at most 786432 are allowed");
+    assert_eq!(read_spec(&hostile), Err(problem));
 }
 
 #[test]
