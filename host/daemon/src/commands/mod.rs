@@ -15,14 +15,15 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command};
 use crate::{logging, output};
 
-/// Exit code of a command. Documented in `flyball --help`; clap uses 2 for an invalid
-/// command line.
+/// Exit code of a command. Documented in `flyball --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// The command succeeded.
     Success = 0,
     /// The command failed.
     Failure = 1,
+    /// The command line is wrong.
+    Usage = 2,
     /// The command succeeded and found something to report: differences, or a failing
     /// policy.
     Different = 3,

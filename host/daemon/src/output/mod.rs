@@ -129,6 +129,21 @@ pub fn print_error(error: &anyhow::Error) {
     } else {
         text::with_causes(&**error)
     };
+    print_as_error(&text);
+}
+
+/// Prints what clap says, without styles, about a command line that is wrong. It may quote any
+/// argument, such as the name of a file: each line is of bounded size, and all but the first are
+/// indented, so that none of them can pass for a message of ours.
+pub fn print_usage_error(error: &clap::Error) {
+    let said = error.render().ansi().to_string();
+    let said = said.trim_end();
+    let said = said.strip_prefix("error: ").unwrap_or(said);
+    let lines: Vec<String> = said.lines().map(text::message).collect();
+    print_as_error(&lines.join("\n  "));
+}
+
+fn print_as_error(text: &str) {
     let mut err = anstream::stderr().lock();
     // There is nowhere to report a failure of standard error.
     let _ = writeln!(err, "{BAD}error:{BAD:#} {text}");

@@ -332,6 +332,19 @@ fn a_name_of_a_file_does_not_control_the_terminal() {
     let forged = ran.stdout.lines().chain(ran.stderr.lines());
     let forged: Vec<&str> = forged.filter(|line| line.starts_with("forged")).collect();
     assert!(forged.is_empty() && ran.code != Some(0), "{ran:#?}");
+
+    // A command line with `*` may have such a name where none is expected.
+    for args in [
+        &["simulate", "day.yaml", file][..],
+        &["simulate", "day.yaml", "--seed", file],
+        &["run", "--cluster", file],
+    ] {
+        let ran = workshop.run_on_a_terminal(args);
+        ran.expect(2, &["evil\\u{1b}[8m\\u{9b}31m"]);
+        assert!(!ran.stderr.contains(['\u{1b}', '\u{9b}']), "{ran:#?}");
+        let mut lines = ran.stderr.lines();
+        assert!(!lines.any(|line| line.starts_with("forged")), "{ran:#?}");
+    }
 }
 
 /// All other tests check that piped output is plain.

@@ -114,13 +114,24 @@ impl Workshop {
         ran
     }
 
-    /// Runs the binary as on a terminal. Returns its output without our own styles.
-    pub fn on_a_terminal(&self, args: &[&str]) -> String {
+    /// Runs the binary to its end as on a terminal. Its output is without our own styles.
+    pub fn run_on_a_terminal(&self, args: &[&str]) -> Ran {
         let output = self.command(args).env("CLICOLOR_FORCE", "1").output();
-        let ran: Ran = output.unwrap().into();
+        let mut ran: Ran = output.unwrap().into();
+        for text in [&mut ran.stdout, &mut ran.stderr] {
+            for style in STYLES {
+                *text = text.replace(&format!("\u{1b}[{style}m"), "");
+            }
+        }
+        ran
+    }
+
+    /// Runs the binary as on a terminal, which must be a success. Returns its output without
+    /// our own styles.
+    pub fn on_a_terminal(&self, args: &[&str]) -> String {
+        let ran = self.run_on_a_terminal(args);
         assert_eq!(ran.code, Some(0), "{ran:#?}");
-        let unstyled = |text: String, style: &str| text.replace(&format!("\u{1b}[{style}m"), "");
-        STYLES.into_iter().fold(ran.stdout, unstyled)
+        ran.stdout
     }
 
     /// Runs the binary to its end, which must be a success. Returns its output.
