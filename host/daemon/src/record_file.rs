@@ -1,6 +1,7 @@
 //! Writes records to a file, a line of JSON each. A line that was cut short, by a full
 //! disk or a crash, damages no other line.
 
+mod private;
 mod rotation;
 mod waiting;
 
@@ -21,15 +22,13 @@ use flyball_replicas::record::DecisionRecord;
 use flyball_report::record::Record;
 use serde::Serialize;
 
+use self::private::{MODE, make_private};
 use self::rotation::RotatedFile;
 pub use self::rotation::Rotation;
 use self::waiting::Waiting;
 
 /// Maximum number of records that wait for the disk.
 const WAITING: usize = 8_192;
-
-/// Mode of a new file: records show what tenants configure and measure.
-const MODE: u32 = 0o600;
 
 /// Writes records to a file, a line of JSON each, on a thread of its own.
 pub struct RecordFile {
@@ -86,6 +85,7 @@ impl RecordFile {
             .mode(MODE)
             .open(path)
             .with_context(|| format!("cannot open {} for records", path.display()))?;
+        make_private(path, &file);
         let incomplete = is_incomplete(path)
             .with_context(|| format!("cannot read the end of {}", path.display()))?;
         let lines = Lines::new(file, incomplete);

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Lines, MODE, line};
+use super::private::{MODE, make_private_at};
+use super::{Lines, line};
 
 /// When a file is rotated: FILE becomes FILE.1, FILE.1 becomes FILE.2, and so on.
 #[derive(Clone, Copy, Debug)]
@@ -30,12 +31,17 @@ impl RotatedFile {
     /// Goes on with an open file. Pipes and devices are never rotated.
     pub fn new(path: &Path, lines: Lines<File>, rotation: Option<Rotation>) -> io::Result<Self> {
         let metadata = path.metadata()?;
-        Ok(Self {
+        let file = Self {
             path: path.to_owned(),
             lines,
             bytes: metadata.len(),
             rotation: rotation.filter(|limits| metadata.is_file() && limits.max_bytes > 0),
-        })
+        };
+        let max_files = file.rotation.map_or(0, |rotation| rotation.max_files);
+        for number in 1..max_files {
+            make_private_at(&file.older(number));
+        }
+        Ok(file)
     }
 
     /// Writes a record, to a new file if it is time. If that can't be created, the record is
