@@ -7,7 +7,8 @@
 //! returns the custom resource definition of `ReplicaAutoscaler`.
 //!
 //! What the replica half keeps ([`Autoscalers`], [`Pods`], [`Selectors`]) is public so that
-//! fuzzing can read it from a text, without an API server.
+//! fuzzing can read it from a text, without an API server. So is [`ambiguous_selector`], whose
+//! messages it checks.
 //!
 //! This crate makes no decisions and fetches no metrics, which come from a
 //! [`flyball_replicas::ports::MetricsSource`].
@@ -49,7 +50,7 @@ pub use self::nodes_writer::KubernetesNodesWriter;
 pub use self::peer_leases::{PeerFinding, PeerLeases};
 pub use self::pod_watch::watch_for_both;
 pub use self::presence::{Presence, PresenceFinding};
-pub use self::reader::KubernetesReader;
+pub use self::reader::{KubernetesReader, ambiguous_selector};
 pub use self::resource::ReplicaAutoscaler;
 pub use self::selectors::{MatchedGroups, Others, Selectors, TooManyComparisons};
 pub use self::status::StatusObject;

@@ -226,9 +226,10 @@ impl<M: MetricsSource> KubernetesReader<M> {
         *comparisons = comparisons.saturating_sub(own);
         let label_sets = pods.label_sets(&key.namespace, selector);
         if autoscaler.spec.mode == Mode::Active {
-            match selectors.others(key, &label_sets, matched, comparisons) {
-                Ok(others) if others.count == 0 => {}
-                Ok(others) => return Ok(Err(ambiguous(key, &scale.selector, &others))),
+            let others = selectors.others(key, &label_sets, matched, comparisons);
+            match others.map(|others| ambiguous_selector(key, &scale.selector, &others)) {
+                Ok(None) => {}
+                Ok(Some(error)) => return Ok(Err(error)),
                 Err(TooManyComparisons) if is_first => {
                     return Ok(Err(incomparable(&scale.selector)));
                 }
@@ -398,14 +399,24 @@ fn incomparable(selector: &str) -> ObservationError {
     }
 }
 
-fn ambiguous(key: &ObjectKey, selector: &str, others: &Others<'_>) -> ObservationError {
+/// Returns the error of the target of `key`, whose pods others select too. `None` if there are
+/// no others.
+#[must_use]
+pub fn ambiguous_selector(
+    key: &ObjectKey,
+    selector: &str,
+    others: &Others<'_>,
+) -> Option<ObservationError> {
+    if others.count == 0 {
+        return None;
+    }
     let names = std::iter::once(&key.name).chain(others.first.iter().map(|key| &key.name));
     let selector = text::within(selector, SELECTOR_BYTES);
-    ObservationError {
+    Some(ObservationError {
         class: "ambiguousSelector",
         message: format!(
             "pods by selector {selector} are controlled by multiple ReplicaAutoscalers: [{}]",
             text::list(names, others.count + 1, " ", NAMES_BYTES)
         ),
-    }
+    })
 }

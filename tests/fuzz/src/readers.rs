@@ -12,7 +12,9 @@ use flyball_decision::quantity::{Milli, Nano, approximate_f64};
 use flyball_decision::text::{NOTE_BYTES, with_causes};
 use flyball_kubernetes::request::{RequestError, deserialize};
 use flyball_kubernetes::slim::PodObject;
-use flyball_kubernetes::{Autoscalers, Dump, MatchedGroups, Pods, ReplicaAutoscaler, Selectors};
+use flyball_kubernetes::{
+    Autoscalers, Dump, MatchedGroups, Pods, ReplicaAutoscaler, Selectors, ambiguous_selector,
+};
 use flyball_replicas::ports::ObservationError;
 use flyball_replicas::selector::Selector;
 use flyball_replicas::spec::AutoscalerSpec;
@@ -190,7 +192,8 @@ struct Crowd {
 /// Comparisons of labels with selectors: as many as the reader makes for a namespace in a tick.
 const COMPARISONS: usize = 4_000_000;
 
-/// Autoscalers and pods, which the replica half keeps and selects.
+/// Autoscalers and pods, which the replica half keeps and selects. Those that select the same
+/// pods have a message each.
 pub fn crowd(input: &[u8]) -> Told {
     let crowd: Crowd = deserialize(input).map_err(unanswered)?;
     let (mut known, mut pods) = (Autoscalers::default(), Pods::default());
@@ -216,7 +219,10 @@ pub fn crowd(input: &[u8]) -> Told {
         let namespace = &one.key.namespace;
         let label_sets = pods.label_sets(namespace, &selector);
         // An error means that there were too many, which ends the search.
-        let _ = selectors.others(&one.key, &label_sets, &mut matched, &mut comparisons);
+        let others = selectors.others(&one.key, &label_sets, &mut matched, &mut comparisons);
+        let others = others.unwrap_or_default();
+        let ambiguous = ambiguous_selector(&one.key, text, &others);
+        messages.extend(ambiguous.map(|error| error.message));
         let _ = pods.select(namespace, text, &label_sets);
     }
     told(messages)
