@@ -20,10 +20,11 @@ const PAGE: &str = "\
 # Fuzzing
 
 `cargo xtask campaign fuzz` writes this page. It runs each target under libFuzzer until it had \
-an hour of processor time, and goes on where an earlier run ended. `tests/fuzz/corpus` gets the \
-fewest of the inputs that reach all edges of the code's flow that were reached. Only runs \
-without a fault count: without a panic, five minutes for one input, memory out of proportion, or a \
-message beyond the limits.
+an hour of processor time, and goes on where an earlier run ended: the table has the time of \
+each up to now, which is less than an hour for a new target. `tests/fuzz/corpus` gets the fewest \
+of the inputs that reach all edges of the code's flow that were reached. Only runs without a \
+fault count: without a panic, five minutes for one input, memory out of proportion, or a message \
+beyond the limits.
 
 | target | processor minutes | inputs | edges reached | corpus |
 |---|---|---|---|---|
