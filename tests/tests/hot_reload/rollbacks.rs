@@ -17,7 +17,7 @@ use flyball_sandbox::{
 use super::{Home, ask, status, wait_for_answer, wait_until};
 
 /// Returns objects that use the policy `web`: one in each of these namespaces.
-fn used_in(registry: &Registry, namespaces: &[&str]) {
+pub(super) fn used_in(registry: &Registry, namespaces: &[&str]) {
     let user = |namespace: &&str| PolicyUser {
         object: format!("Deployment {namespace}/web"),
         namespace: (*namespace).into(),

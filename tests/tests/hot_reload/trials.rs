@@ -14,6 +14,7 @@ use flyball_decision::scale_down::{NO_ROW, NodeColumns, ScaleDownNodesInput};
 use flyball_sandbox::{PolicyState, Registry, RegistryOptions, digest};
 use flyball_tests::guests;
 
+use super::rollbacks::used_in;
 use super::{Home, ask, published, status, wait_for_answer, wait_for_failure, wait_until};
 
 /// The records of a daemon.
@@ -111,6 +112,7 @@ fn a_version_that_fails_on_inputs_of_every_namespace_is_refused_until_its_file_c
         ]
     };
     let registry = start(&home, inputs());
+    used_in(&registry, &["team-a", "team-b"]);
     home.put("web.wasm", &home.hostile["trap_at_metric"]);
     let words = "fails on recorded inputs of every namespace that it was tried on \
                  (team-a, team-b; 3 of 3 inputs), such as for Deployment team-a/web: PolicyTrapped";
@@ -181,6 +183,63 @@ fn one_object_out_of_several_keeps_no_version_from_the_others() {
     wait_for_answer(&registry, "web", 3);
     let trial = status(&registry, "web").unwrap().trial.unwrap();
     assert_eq!(trial.failing, ["Deployment team-a/web"]);
+}
+
+/// As if the records of one tenant had taken the place of all others.
+#[test]
+fn a_version_that_fails_in_the_only_namespace_with_records_is_kept_from_no_other() {
+    let home = Home::new();
+    let inputs = (0..12).map(|number| about("team-a", &format!("web-{number}"), 3));
+    let registry = start(&home, inputs.collect());
+    used_in(&registry, &["team-a", "team-b", "team-c"]);
+    let events = registry.subscribe();
+    home.put("web.wasm", &home.hostile["trap_in_team_a"]);
+    wait_for_answer(&registry, "web", 3);
+    let listed = status(&registry, "web").unwrap();
+    let trial = listed.trial.unwrap();
+    assert_eq!((trial.inputs, trial.failed), (12, 12));
+    assert_eq!(trial.untried, ["team-b", "team-c"]);
+    let before = listed.previous.unwrap();
+    assert_eq!(*before.digest, *digest(&home.plain["two"]));
+    let published = published(&events, 1).into_iter();
+    let published: Vec<_> = published.map(|event| event.to_string()).collect();
+    let words = " and was not tried in team-b, team-c";
+    assert!(
+        published.iter().any(|line| line.contains(words)),
+        "{published:?}"
+    );
+
+    // Nothing is stored that would refuse it after a restart.
+    registry.rescan();
+    drop(registry);
+    wait_for_answer(&home.start(), "web", 3);
+}
+
+#[test]
+fn an_operator_lets_a_version_take_over_that_fails_on_all_recorded_inputs() {
+    let home = Home::new();
+    let inputs = || vec![about("team-a", "web", 3), about("team-b", "web", 3)];
+    let registry = start(&home, inputs());
+    home.put("web.wasm", &home.hostile["trap_at_metric"]);
+    wait_for_failure(&registry, "web", "2 of 2 inputs");
+    registry.rescan();
+    drop(registry);
+
+    // The refusal that was stored before does not count either.
+    let registry = home.start_with(|options| {
+        recording(options, inputs());
+        options.accept_any_configuration.insert("web".to_owned());
+    });
+    wait_for_answer(&registry, "web", 3);
+    let listed = status(&registry, "web").unwrap();
+    assert_eq!(listed.trial.unwrap().failed, 2);
+    let before = listed.previous.unwrap();
+    assert_eq!(*before.digest, *digest(&home.plain["two"]));
+
+    // It is the last good version now, also for a daemon without that option.
+    registry.rescan();
+    drop(registry);
+    wait_for_answer(&home.start(), "web", 3);
 }
 
 #[test]

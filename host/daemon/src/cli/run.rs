@@ -118,8 +118,9 @@ pub struct Policies {
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m0s")]
     pub policy_rollback_window: Millis,
     /// Policies (comma-separated names) of which a new version takes over even if
-    /// configurations in use do not fit it; the objects with these configurations are
-    /// then refused
+    /// configurations in use do not fit it, or if it fails on all recorded inputs; the
+    /// objects with these configurations are then refused, and the objects that it fails
+    /// for keep the version before
     #[arg(long, value_name = "POLICIES", value_delimiter = ',')]
     pub accept_any_configuration: Vec<String>,
     #[command(flatten)]

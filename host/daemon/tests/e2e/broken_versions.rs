@@ -97,11 +97,24 @@ fn a_version_that_fails_on_every_recorded_input_is_refused_also_after_a_restart(
     assert_eq!(daemon.terminate(), Some(0));
 
     // There is no record to try it on yet.
-    let daemon = restart(&workshop, &[]);
+    let mut daemon = restart(&workshop, &[]);
     check(&daemon);
     daemon.wait_for("a decision by the last good version", |daemon| {
         decided(daemon, "team-a").is_some_and(|part| part["version"]["digest"] == good)
     });
+    assert_eq!(daemon.terminate(), Some(0));
+
+    // The operator lets it take over: objects that it fails for keep the version before.
+    let accepting = [
+        "--accept-any-configuration=mine",
+        "--policy-rollback-window=0s",
+    ];
+    let daemon = restart(&workshop, &accepting);
+    daemon.wait_for("a decision beside the new version", |daemon| {
+        decided(daemon, "team-a")
+            .is_some_and(|part| part["version"]["digest"] == good && !part["failed"].is_null())
+    });
+    assert_ne!(mine(&daemon)["version"]["digest"], good);
 }
 
 #[test]

@@ -29,7 +29,8 @@ const DIGEST_CHARACTERS: usize = 19;
 impl Shared {
     /// Tries code with the configurations in use on made-up input, then on recorded input
     /// beside the code that it would replace. Configurations that the active code refuses
-    /// as well do not count.
+    /// as well do not count. If the operator accepts any, only code that fails with all that
+    /// fit it is refused.
     pub fn judge(&self, name: &str, policy: &CompiledPolicy) -> Result<Option<Trial>, LoadError> {
         let in_use = self
             .configurations
@@ -39,8 +40,9 @@ impl Shared {
             .and_then(|configurations| configurations.get(name).cloned())
             .unwrap_or_default();
         let replaced = self.slots().get(name).and_then(Slot::replaced);
+        let accepts_any = self.accepts_any(name);
         // Without a replaced version, a configuration that does not fit is no veto.
-        let vetoing = match self.accept_any_configuration.contains(name) {
+        let vetoing = match accepts_any {
             true => None,
             false => replaced.as_deref(),
         };
@@ -52,8 +54,15 @@ impl Shared {
             true => Some(policy.description().clone()),
             false => Some(self.by_digest(digest)?.description().clone()),
         };
-        let users = self.users(name).count();
+        let users = self.users(name);
+        let users = (!accepts_any).then_some(&*users);
         trial::trial(policy, &replaced, &recorded.latest(name), users, described)
+    }
+
+    /// Reports whether the operator lets new versions of a policy take over whatever
+    /// configurations and recorded inputs there are.
+    pub fn accepts_any(&self, name: &str) -> bool {
+        self.accept_any_configuration.contains(name)
     }
 
     /// Sets the configurations in use, and marks files for another check that were

@@ -37,7 +37,8 @@ pub struct RegistryOptions {
     /// for all objects within that time, it is rolled back. Zero turns that off.
     pub rollback_window: Duration,
     /// Policies of which a new version takes over even if configurations in use do not fit
-    /// it. The objects with these configurations are refused then.
+    /// it, or if it fails on recorded inputs. The objects with these configurations are
+    /// refused then; those that it fails for keep the version before.
     pub accept_any_configuration: BTreeSet<String>,
     /// Inputs of earlier decisions, on which new versions are tried. With `None` they are
     /// tried only on made-up input.

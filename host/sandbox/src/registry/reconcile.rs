@@ -248,6 +248,7 @@ impl Shared {
         if let Ok(bytes) = file::read(path, self.max_policy_bytes)
             && digest::digest(&bytes) == digest
         {
+            self.lift_refusal(name, digest);
             last_good.keep(name, digest, &bytes, &self.previous_digests(name));
         }
     }

@@ -97,7 +97,8 @@ impl Shared {
             return;
         };
         for (name, entry) in last_good.entries() {
-            let Some(refused) = entry.refused else {
+            let refused = entry.refused;
+            let Some(refused) = refused.filter(|refused| self.is_in_force(&name, refused)) else {
                 continue;
             };
             let active = self.serving(&name);
@@ -116,11 +117,34 @@ impl Shared {
     /// Returns the stored refusal of a file's content.
     pub fn refused(&self, name: &str, digest: &str) -> Option<LoadError> {
         let entry = self.last_good.as_ref()?.entry(name)?;
-        let refused = entry.refused.filter(|refused| refused.digest == *digest)?;
+        let is_it =
+            |refused: &Refused| refused.digest == *digest && self.is_in_force(name, refused);
+        let refused = entry.refused.filter(is_it)?;
         Some(match refused.rolled_back {
             true => LoadError::RolledBack(refused.reason),
             false => LoadError::RefusedBefore(refused.reason),
         })
+    }
+
+    /// Reports whether a stored refusal is in force. The operator may let a version take over
+    /// that was refused because of recorded inputs, but not one that was rolled back.
+    fn is_in_force(&self, name: &str, refused: &Refused) -> bool {
+        refused.rolled_back || !self.accepts_any(name)
+    }
+
+    /// Deletes the stored refusal of content that was accepted nevertheless.
+    pub fn lift_refusal(&self, name: &str, digest: &str) {
+        let Some(last_good) = &self.last_good else {
+            return;
+        };
+        let is_lifted =
+            |refused: &Refused| refused.digest == *digest && !self.is_in_force(name, refused);
+        let known = last_good.entry(name).and_then(|entry| entry.refused);
+        if known.as_ref().is_some_and(is_lifted) {
+            last_good.change(name, |entry| {
+                entry.refused = entry.refused.take().filter(|refused| !is_lifted(refused));
+            });
+        }
     }
 
     /// Returns when the last good version was first asked.

@@ -14,12 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::LoadError;
 use crate::policy::CompiledPolicy;
+use crate::registry::users::Users;
 
 /// Fuel after which no further input is tried: about two seconds' worth.
 const MAX_FUEL: u64 = 2_000_000_000;
 /// Number of inputs that are tried regardless of fuel.
 const MIN_INPUTS: usize = 4;
-/// Maximum number of objects that are listed.
+/// Maximum number of objects, and of namespaces, that are listed.
 const MAX_NAMES: usize = 10;
 /// Maximum size of the names of namespaces in an error.
 const NAMESPACES_BYTES: usize = 256;
@@ -41,6 +42,10 @@ pub struct Trial {
     /// Objects for which it failed, at most ten: they keep the previous version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<String>,
+    /// If it failed on all inputs: namespaces that use the policy and have no input, at
+    /// most ten. Because of them it was not refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untried: Vec<String>,
 }
 
 impl fmt::Display for Trial {
@@ -50,6 +55,7 @@ impl fmt::Display for Trial {
             differing,
             failed,
             failing,
+            untried,
         } = self;
         match differing {
             0 => write!(f, "answers differ on none of {inputs} recorded inputs")?,
@@ -60,6 +66,9 @@ impl fmt::Display for Trial {
         }
         if *failed > 0 {
             write!(f, ", it fails on {failed} ({})", failing.join(", "))?;
+        }
+        if !untried.is_empty() {
+            write!(f, " and was not tried in {}", untried.join(", "))?;
         }
         Ok(())
     }
@@ -78,17 +87,19 @@ enum ComparedAnswer {
 }
 
 /// Asks `new` and `old` for answers to recorded inputs; `described` returns the
-/// description of the code with a digest, and `users` is the number of objects that name
-/// the policy. Returns `None` if there was no input for which `old` has an answer.
+/// description of the code with a digest. Returns `None` if there was no input for which
+/// `old` has an answer.
 ///
 /// # Errors
-/// If `new` fails for every object of every namespace for which `old` has an answer. If
-/// there are several objects, one is not enough: it keeps the previous version.
+/// If `new` fails for every object for which `old` has an answer, and there is one in
+/// every namespace of `users`, the objects that name the policy: which records are left
+/// depends on what other tenants do. If there are several objects, one is not enough: it
+/// keeps the previous version. With `None` for `users`, failures are only counted.
 pub(super) fn trial(
     new: &CompiledPolicy,
     old: &CompiledPolicy,
     inputs: &[RecordedInput],
-    users: usize,
+    users: Option<&Users>,
     described: impl Fn(&str) -> Option<Description>,
 ) -> Result<Option<Trial>, LoadError> {
     let mut counts = TrialCounts::default();
@@ -211,34 +222,43 @@ impl TrialCounts {
         }
     }
 
-    fn judge(self, users: usize) -> Result<Option<Trial>, LoadError> {
+    fn judge(self, users: Option<&Users>) -> Result<Option<Trial>, LoadError> {
         let Self {
-            trial,
+            mut trial,
             objects,
             first,
         } = self;
+        let fails_everywhere = objects
+            .values()
+            .all(|objects| objects.values().all(|failed| *failed));
+        let (Some((object, failure)), Some(users), true) = (first, users, fails_everywhere) else {
+            return Ok((trial.inputs > 0).then_some(trial));
+        };
+        let untried = users.namespaces();
+        let untried = untried.filter(|namespace| !objects.contains_key(*namespace));
+        let untried = untried.map(|namespace| shown(namespace).to_owned());
+        trial.untried = untried.take(MAX_NAMES).collect();
         // A single object that fails keeps the previous version, without effect on
         // others.
         let tried: usize = objects.values().map(BTreeMap::len).sum();
-        let everywhere = tried >= users.min(2)
-            && objects
-                .values()
-                .all(|objects| objects.values().all(|failed| *failed));
-        match first {
-            Some((object, failure)) if everywhere => {
-                let namespaces = objects.keys().map(|namespace| match &**namespace {
-                    "" => NO_NAMESPACE,
-                    namespace => namespace,
-                });
-                Err(LoadError::Recorded {
-                    namespaces: text::list(namespaces, objects.len(), ", ", NAMESPACES_BYTES),
-                    failed: trial.failed,
-                    inputs: trial.inputs,
-                    object,
-                    failure,
-                })
-            }
-            _ => Ok((trial.inputs > 0).then_some(trial)),
+        if !trial.untried.is_empty() || tried < users.count().min(2) {
+            return Ok(Some(trial));
         }
+        let namespaces = objects.keys().map(|namespace| shown(namespace));
+        Err(LoadError::Recorded {
+            namespaces: text::list(namespaces, objects.len(), ", ", NAMESPACES_BYTES),
+            failed: trial.failed,
+            inputs: trial.inputs,
+            object,
+            failure,
+        })
+    }
+}
+
+/// Returns a namespace as text.
+fn shown(namespace: &str) -> &str {
+    match namespace {
+        "" => NO_NAMESPACE,
+        namespace => namespace,
     }
 }
