@@ -135,6 +135,10 @@ fn a_last_good_copy_that_takes_seconds_keeps_no_other_file_waiting() {
     fs::remove_dir_all(home.root.path().join("compiled")).unwrap();
     home.put("slow.wasm", b"no policy");
     let registry = home.open(compiler(), |_| {});
+    let copies = home.root.path().join("last-good");
+    wait_until("a compiler that reads the copy itself", || {
+        !children(&copies).is_empty()
+    });
     wait_for_answer(&registry, "web", 2);
     let listed = status(&registry, "slow").unwrap();
     assert_eq!(listed.source, None, "it is still compiled");

@@ -82,7 +82,7 @@ pub(crate) struct LoadRequest {
 
 /// Where the bytes of a component come from.
 pub(crate) enum Source {
-    /// The bytes themselves.
+    /// The bytes themselves, while a caller waits that has them.
     Bytes(Arc<[u8]>),
     /// A file, read when the child starts. Its content is checked against the digest.
     File(PathBuf),

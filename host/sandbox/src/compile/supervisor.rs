@@ -66,7 +66,8 @@ pub(super) struct Supervisor {
     undelivered: usize,
     /// Memory of all children together, in bytes.
     pub memory: u64,
-    /// Jobs without a child.
+    /// Jobs without a child. Those that nobody waits for have the path of a file, not its
+    /// bytes, so that any number takes little memory.
     waiting: Vec<Job>,
     pub children: Vec<Child>,
     /// Number of children started so far.

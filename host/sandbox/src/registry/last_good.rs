@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flyball_decision::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::digest;
 use crate::error::EngineError;
+use crate::file;
 use crate::private::PrivateDirectory;
 
 const INDEX: &str = "last-good.json";
@@ -140,14 +140,14 @@ impl LastGood {
         self.entry(name)?.digest
     }
 
-    /// Returns the copy of that digest if it is intact.
-    pub fn copy(&self, name: &str, wanted: &str) -> Option<Vec<u8>> {
-        let bytes = self.directory.read(&file_name(wanted)).ok().flatten()?;
-        if digest(&bytes) != wanted {
+    /// Returns the path of the copy of that digest if it is intact.
+    pub fn copy(&self, name: &str, wanted: &str) -> Option<PathBuf> {
+        let path = self.path().join(file_name(wanted));
+        if file::digest(&path, u64::MAX).ok()? != wanted {
             tracing::warn!(name, "the last good copy of a policy is damaged");
             return None;
         }
-        Some(bytes)
+        Some(path)
     }
 
     /// Stores a copy as the last good one of a name, with the digests of the versions
@@ -275,7 +275,7 @@ mod tests {
             }
         });
         let any = &processes[0];
-        let get = |name: &str| any.copy(name, &any.digest(name)?);
+        let get = |name: &str| std::fs::read(any.copy(name, &any.digest(name)?)?).ok();
         let names = ["policy-0", "policy-1", "policy-2", "policy-3"];
         assert_eq!(any.names(), names);
         for (number, name) in names.iter().enumerate() {

@@ -68,7 +68,7 @@ impl Shared {
             let digest = last_good.digest(name)?;
             Some((last_good.copy(name, &digest)?, digest))
         });
-        let Some((bytes, digest)) =
+        let Some((copy, digest)) =
             kept.filter(|(_, digest)| !self.loads().is_unusable(name, digest))
         else {
             self.bring_back(name, path, None);
@@ -83,7 +83,7 @@ impl Shared {
             return true;
         }
         let Some(watch) = self.watch.get().cloned() else {
-            let request = self.copy_request(&digest, &bytes);
+            let request = self.copy_request(&digest, copy);
             let outcome = self.engine.load_and_wait(request);
             let outcome = self.link_copy(name, &digest, outcome);
             self.bring_back(name, path, outcome);
@@ -91,7 +91,7 @@ impl Shared {
         };
         // Registered first: without a child, `load` calls back before it returns.
         self.loads().begin_restore(name, path, &digest);
-        let (policy_name, request) = (name.to_owned(), self.copy_request(&digest, &bytes));
+        let (policy_name, request) = (name.to_owned(), self.copy_request(&digest, copy));
         let of = digest.clone();
         let handle = self.engine.load(request, move |outcome| {
             watch.send(Message::Restored {
@@ -136,10 +136,12 @@ impl Shared {
         }
     }
 
-    fn copy_request(&self, digest: &str, bytes: &[u8]) -> LoadRequest {
+    /// Returns the request to load a copy. The copy is read when its turn comes: after an
+    /// upgrade, the copies of all names wait at once.
+    fn copy_request(&self, digest: &str, copy: PathBuf) -> LoadRequest {
         LoadRequest {
             digest: digest.to_owned(),
-            source: Source::Bytes(bytes.into()),
+            source: Source::File(copy),
             max_bytes: self.max_policy_bytes,
         }
     }
@@ -197,8 +199,9 @@ impl Shared {
                 let source = PolicySource::BuiltIn;
                 let before = Generation::new(Arc::clone(builtin), source, &self.me);
                 active.attach(Arc::new(before), &order);
-            } else if let Some(bytes) = last_good.copy(name, digest) {
-                self.fetch_predecessor(&active, name, path, digest, &bytes, &order);
+            } else if let Some(copy) = last_good.copy(name, digest) {
+                let request = self.copy_request(digest, copy);
+                self.fetch_predecessor(&active, name, path, request, &order);
             }
         }
     }
@@ -208,8 +211,7 @@ impl Shared {
         active: &Arc<Generation>,
         name: &str,
         path: &Path,
-        digest: &str,
-        bytes: &[u8],
+        request: LoadRequest,
         order: &Arc<[String]>,
     ) {
         let (of, me, order) = (
@@ -217,8 +219,7 @@ impl Shared {
             Weak::clone(&self.me),
             Arc::clone(order),
         );
-        let (name, path, digest) = (name.to_owned(), path.to_owned(), digest.to_owned());
-        let request = self.copy_request(&digest, bytes);
+        let (name, path, digest) = (name.to_owned(), path.to_owned(), request.digest.clone());
         let handle = self.engine.load(request, move |outcome| {
             let (Some(active), Some(registry)) = (of.upgrade(), me.upgrade()) else {
                 return;
@@ -256,5 +257,41 @@ impl Shared {
         }
         let (name, replacement) = (name.to_owned(), self.serving(name));
         self.publish(&PolicyEvent::Retired { name, replacement });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::fs;
+
+    use crate::digest::digest;
+    use crate::engine::{Engine, EngineOptions};
+    use crate::error::LoadError;
+    use crate::registry::{Registry, RegistryOptions};
+
+    #[test]
+    fn a_copy_that_is_deleted_before_its_turn_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = Engine::new(&EngineOptions::default()).unwrap();
+        let options = RegistryOptions {
+            last_good_directory: Some(directory.path().to_owned()),
+            ..RegistryOptions::default()
+        };
+        let registry = Registry::open(&engine, options, &[]).unwrap();
+        let last_good = registry.shared.last_good.as_ref().unwrap();
+        let bytes = b"no policy at all";
+        let digest = digest(bytes);
+        last_good.keep("mine", &digest, bytes, &[]);
+        let copy = last_good.copy("mine", &digest).unwrap();
+
+        let waiting = registry.shared.copy_request(&digest, copy.clone());
+        fs::remove_file(&copy).unwrap();
+        let error = engine.load_and_wait(waiting).err().unwrap();
+        assert!(
+            matches!(&error, LoadError::Unreadable { path, .. } if *path == copy),
+            "{error}"
+        );
     }
 }
