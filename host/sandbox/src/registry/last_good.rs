@@ -17,11 +17,15 @@ use crate::private::PrivateDirectory;
 const INDEX: &str = "last-good.json";
 const LOCK: &str = "last-good.lock";
 const EXTENSION: &str = "wasm";
+/// Maximum size of all copies, in bytes.
+const BYTES: u64 = 128 << 20;
 
 /// A private directory of copies and an index by name. Several processes may share it:
 /// the index is read again for each use, and changed under a lock.
 pub(super) struct LastGood {
     directory: PrivateDirectory,
+    /// Maximum size of all copies, in bytes.
+    bytes: u64,
 }
 
 /// The index entry of a name.
@@ -99,7 +103,10 @@ impl LastGood {
     /// Opens the directory.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
         let directory = PrivateDirectory::open(path)?;
-        Ok(Self { directory })
+        Ok(Self {
+            directory,
+            bytes: BYTES,
+        })
     }
 
     /// Reports whether the index in a directory has a name. Unlike [`LastGood::open`], it
@@ -151,7 +158,9 @@ impl LastGood {
     }
 
     /// Stores a copy as the last good one of a name, with the digests of the versions
-    /// before it. What was rolled back meanwhile stays refused.
+    /// before it. What was rolled back meanwhile stays refused. If the copies take too much,
+    /// the oldest that are not the last good ones of a name are removed. If the others take
+    /// too much by themselves, the copy is not stored.
     pub fn keep(&self, name: &str, digest: &str, bytes: &[u8], previous: &[String]) {
         self.report(
             name,
@@ -161,7 +170,6 @@ impl LastGood {
                 if refused.is_some_and(|refused| refused.digest == digest) {
                     return Ok(());
                 }
-                directory.write(&file_name(digest), &[bytes])?;
                 if entry.digest.as_deref() != Some(digest) {
                     *entry = Entry {
                         digest: Some(digest.to_owned()),
@@ -169,7 +177,12 @@ impl LastGood {
                         ..Entry::default()
                     };
                 }
-                Ok(())
+                let file = file_name(digest);
+                let mut files = directory.newest_first(EXTENSION)?;
+                files.retain(|(other, _)| *other != file);
+                files.insert(0, (file, u64::try_from(bytes.len()).unwrap_or(u64::MAX)));
+                make_room(index, &files, self.bytes)?;
+                directory.write(&file_name(digest), &[bytes])
             }),
         );
     }
@@ -218,10 +231,7 @@ impl LastGood {
         let changed = change(&self.directory, &mut index)?;
         self.directory
             .write(INDEX, &[&serde_json::to_vec(&index)?])?;
-        let kept = index
-            .values()
-            .flat_map(|entry| entry.digest.iter().chain(&entry.previous));
-        let kept: BTreeSet<String> = kept.map(|digest| file_name(digest)).collect();
+        let kept = copies(&index, true);
         let files = self.directory.newest_first(EXTENSION)?;
         files
             .iter()
@@ -244,6 +254,57 @@ fn read_index(directory: &PrivateDirectory) -> io::Result<Index> {
         .unwrap_or_default())
 }
 
+/// Returns the files of the last good copies, and of the versions before them if asked.
+fn copies(index: &Index, with_previous: bool) -> BTreeSet<String> {
+    let digests = index.values().flat_map(move |entry| {
+        let previous = entry.previous.iter().filter(move |_| with_previous);
+        entry.digest.iter().chain(previous)
+    });
+    digests.map(|digest| file_name(digest)).collect()
+}
+
+/// Removes earlier versions from the index, the oldest first, until the copies have at most
+/// `limit` bytes. `files` has names and sizes of the copies, the latest first.
+///
+/// # Errors
+/// If the last good copies alone have more.
+fn make_room(index: &mut Index, files: &[(String, u64)], limit: u64) -> io::Result<()> {
+    let total = |copies: &BTreeSet<String>| {
+        let sizes = files.iter().filter(|(file, _)| copies.contains(file));
+        sizes.fold(0_u64, |sum, (_, bytes)| sum.saturating_add(*bytes))
+    };
+    let (last_good, all) = (copies(index, false), copies(index, true));
+    let least = total(&last_good);
+    if least > limit {
+        return Err(io::Error::other(format!(
+            "the last good versions of all policies would have {least} bytes, and may have {limit}"
+        )));
+    }
+    let mut left = total(&all);
+    for (file, bytes) in files.iter().rev() {
+        if left <= limit {
+            break;
+        }
+        if last_good.contains(file) || !all.contains(file) {
+            continue;
+        }
+        left -= bytes;
+        for (name, entry) in index.iter_mut() {
+            let is_it = |digest: &String| file_name(digest) == *file;
+            if entry.previous.iter().any(is_it) {
+                entry.previous.retain(|digest| !is_it(digest));
+                tracing::warn!(
+                    name,
+                    file,
+                    "the copy of an earlier version of a policy is removed: all copies may \
+                     have {limit} bytes"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
 fn file_name(digest: &str) -> String {
     format!(
         "{}.{EXTENSION}",
@@ -255,7 +316,10 @@ fn file_name(digest: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use super::LastGood;
+    use std::fs::{self, File, FileTimes};
+    use std::time::{Duration, SystemTime};
+
+    use super::{EXTENSION, LastGood, file_name};
     use crate::digest::digest;
 
     #[test]
@@ -289,5 +353,46 @@ mod tests {
             path.extension().is_some_and(|ending| ending == "wasm")
         });
         assert_eq!(copies.count(), 3, "of the others there is none any more");
+    }
+
+    #[test]
+    fn the_oldest_versions_before_make_room_and_no_last_good_one_does() {
+        let directory = tempfile::tempdir().unwrap();
+        // Of three copies.
+        let last_good = LastGood {
+            bytes: 1_000,
+            ..LastGood::open(directory.path()).unwrap()
+        };
+        let content = |number: u8| vec![number; 300];
+        let version = |number: u8| digest(&content(number));
+        let keep = |name: &str, number: u8, before: &[u8]| {
+            let before: Vec<String> = before.iter().map(|before| version(*before)).collect();
+            last_good.keep(name, &version(number), &content(number), &before);
+            let written = SystemTime::UNIX_EPOCH + Duration::from_secs(number.into());
+            let path = directory.path().join(file_name(&version(number)));
+            if let Ok(file) = File::options().append(true).open(path) {
+                let times = FileTimes::new().set_modified(written);
+                file.set_times(times).unwrap();
+            }
+            let files = last_good.directory.newest_first(EXTENSION).unwrap();
+            assert!(files.iter().map(|(_, bytes)| bytes).sum::<u64>() <= 1_000);
+            let kept = (0..9).filter(|number| {
+                let copy = last_good.copy(name, &version(*number));
+                copy.is_some_and(|path| fs::read(path).unwrap() == content(*number))
+            });
+            kept.collect::<Vec<u8>>()
+        };
+        assert_eq!(keep("web", 1, &[]), [1]);
+        assert_eq!(keep("api", 2, &[]), [1, 2]);
+        assert_eq!(keep("web", 3, &[1]), [1, 2, 3]);
+        assert_eq!(keep("api", 4, &[2]), [2, 3, 4], "the oldest has gone");
+        let previous = |name: &str| last_good.entry(name).unwrap().previous;
+        assert!(previous("web").is_empty());
+        assert_eq!(previous("api"), [version(2)]);
+        assert_eq!(keep("new", 5, &[]), [3, 4, 5]);
+        assert_eq!(keep("more", 6, &[]), [3, 4, 5], "no version before is left");
+        assert_eq!(last_good.entry("more"), None);
+        assert_eq!(keep("web", 7, &[3]), [4, 5, 7]);
+        assert_eq!(last_good.digest("web"), Some(version(7)));
     }
 }
