@@ -20,10 +20,6 @@ const END_AFTER: Duration = Duration::from_secs(28);
 /// Time limit for logging why the process ends. The log itself may be what hangs.
 const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Length of the kernel's clock ticks, in milliseconds: 100 ticks a second on all
-/// platforms (`USER_HZ`).
-const CLOCK_TICK_MS: u64 = 10;
-
 /// Starts the thread that ends the process with exit code 102 if a watched task or thread
 /// stands still. Time is counted in looks, so that a process that was stopped for a while has the
 /// time to move again.
@@ -56,7 +52,7 @@ pub fn hanging() -> Vec<&'static str> {
 fn hangs(pulse: &Arc<Pulse>) -> bool {
     let mut looks = Looks::default();
     let looked = std::slice::from_ref(pulse);
-    // A look may see a bit of CPU time in place of a second.
+    // A look may see less than a second, if the thread waited for a processor.
     (0..2 * END_AFTER.as_secs()).any(|_| looks.look(looked).is_some())
 }
 
@@ -83,8 +79,9 @@ struct Looks(BTreeMap<usize, Look>);
 #[derive(Clone, Copy)]
 struct Look {
     beats: u64,
-    /// CPU time of the thread that polled the task, or of the watched thread.
-    cpu_ms: Option<u64>,
+    /// Time for which the thread that polled the task, or the watched thread, has waited for
+    /// a processor.
+    waited: Option<Duration>,
     stalled: Duration,
 }
 
@@ -113,39 +110,35 @@ impl Looks {
 fn look(pulse: &Pulse, before: Option<&Look>) -> Look {
     let beats = pulse.beats.load(Ordering::Relaxed);
     let is_polled = pulse.is_polled.load(Ordering::Acquire);
-    let cpu_ms = is_polled.then(|| cpu_ms(pulse.thread.load(Ordering::Relaxed)));
-    let cpu_ms = cpu_ms.flatten();
+    let waited = is_polled.then(|| waited_for_processor(pulse.thread.load(Ordering::Relaxed)));
+    let waited = waited.flatten();
     let may_stand_still =
         pulse.is_bounded.load(Ordering::Acquire) || (pulse.idle == Idle::Unlimited && !is_polled);
     let stands_still = before.filter(|before| before.beats == beats && !may_stand_still);
     let stalled = stands_still.map_or(Duration::ZERO, |before| {
-        before.stalled + passed(before.cpu_ms, cpu_ms)
+        before.stalled + passed(before.waited, waited)
     });
     Look {
         beats,
-        cpu_ms,
+        waited,
         stalled,
     }
 }
 
-/// Returns the time that has passed for a task since the last look. For a task that
-/// computes, it is the CPU time that it got, since a busy machine makes it slow, not stuck.
-fn passed(before: Option<u64>, now: Option<u64>) -> Duration {
-    match (before, now) {
-        (Some(before), Some(now)) if now > before => Duration::from_millis(now - before).min(TICK),
-        _ => TICK,
-    }
+/// Returns the time that has passed for a task since the last look. Time for which it was ready
+/// to run and had no processor does not count, since a busy machine makes it slow, not stuck.
+fn passed(before: Option<Duration>, now: Option<Duration>) -> Duration {
+    let waited = before.zip(now);
+    let waited = waited.map(|(before, now)| now.saturating_sub(before));
+    TICK.saturating_sub(waited.unwrap_or_default())
 }
 
-/// Returns the CPU time of a thread of this process.
-fn cpu_ms(thread: u64) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
-    // The second field, the thread's name in parentheses, may contain anything.
-    let (_, fields) = stat.rsplit_once(')')?;
-    // Fields 14 and 15.
-    let mut fields = fields.split_ascii_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<u64>().ok();
-    Some((ticks()? + ticks()?) * CLOCK_TICK_MS)
+/// Returns for how long a thread of this process has waited for a processor. `None` if the
+/// kernel does not say.
+fn waited_for_processor(thread: u64) -> Option<Duration> {
+    let schedstat = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
+    let waited = schedstat.split_ascii_whitespace().nth(1)?;
+    Some(Duration::from_nanos(waited.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -153,9 +146,10 @@ mod generated;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::pin::pin;
     use std::sync::Arc;
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc::{Receiver, channel};
     use std::task::{Context, Waker};
     use std::thread;
@@ -271,16 +265,52 @@ mod tests {
         }
     }
 
+    /// A loop that tries something over and over takes processor time, and hangs all the same.
+    #[test]
+    fn a_thread_that_computes_without_end_hangs() {
+        const NAME: &str = "computing test";
+        let ends = Arc::new(AtomicBool::new(false));
+        let must_end = Arc::clone(&ends);
+        let thread = thread::spawn(move || {
+            watch_thread(NAME, || while !must_end.load(Ordering::Relaxed) {});
+        });
+        let pulse = loop {
+            if let Some(pulse) = pulse_of(NAME) {
+                break pulse;
+            }
+            thread::yield_now();
+        };
+        let computed = || {
+            let id = pulse.thread.load(Ordering::Relaxed);
+            let schedstat = fs::read_to_string(format!("/proc/self/task/{id}/schedstat"));
+            let schedstat = schedstat.unwrap_or_default();
+            let computed = schedstat.split_ascii_whitespace().next();
+            computed.and_then(|nanoseconds| nanoseconds.parse::<u64>().ok())
+        };
+        let mut looks = Looks::default();
+        let looked = std::slice::from_ref(&pulse);
+        // A third of the looks may see a thread that waits for a processor.
+        let hangs = (0..END_AFTER.as_secs() * 3 / 2).any(|_| {
+            let before = computed();
+            while computed() <= before.map(|before| before + 20_000_000) {}
+            looks.look(looked).is_some()
+        });
+        ends.store(true, Ordering::Relaxed);
+        assert!(thread.join().is_ok());
+        assert!(hangs);
+    }
+
     #[test]
     fn a_task_that_computes_on_a_busy_machine_has_more_time() {
-        for (before, now, ms) in [
-            (Some(500), Some(600), 100),
+        let ms = Duration::from_millis;
+        for (before, now, passes) in [
+            (Some(500), Some(600), 900),
             (Some(500), Some(500), 1_000),
-            (Some(500), Some(5_000), 1_000),
+            (Some(500), Some(5_000), 0),
             (None, Some(500), 1_000),
             (None, None, 1_000),
         ] {
-            assert_eq!(passed(before, now), Duration::from_millis(ms));
+            assert_eq!(passed(before.map(ms), now.map(ms)), ms(passes));
         }
     }
 }

@@ -199,7 +199,7 @@ fn pass_second(looks: &mut Looks, subjects: &mut [Option<Subject>]) -> Result<bo
     let mut looked = pulses();
     looked.retain(|pulse| NAMES.contains(&pulse.name));
     for pulse in &looked {
-        // Without CPU time, a second passes from look to look.
+        // No such thread waits for a processor: a second passes from look to look.
         pulse.thread.store(0, Ordering::Relaxed);
     }
     let end = looks.look(&looked);
