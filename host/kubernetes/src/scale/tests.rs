@@ -1,5 +1,10 @@
 //! Writes of a scale that others change meanwhile, and scales that are too large.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic is how a test says what is wrong"
+)]
+
 use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
