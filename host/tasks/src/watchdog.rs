@@ -20,6 +20,10 @@ const END_AFTER: Duration = Duration::from_secs(28);
 /// Time limit for logging why the process ends. The log itself may be what hangs.
 const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Length of the kernel's clock ticks, in milliseconds: 100 ticks a second on all
+/// platforms (`USER_HZ`).
+const CLOCK_TICK_MS: u64 = 10;
+
 /// Starts the thread that ends the process with exit code 102 if a watched task or thread
 /// stands still. Time is counted in looks, so that a process that was stopped for a while has the
 /// time to move again.
@@ -79,9 +83,8 @@ struct Looks(BTreeMap<usize, Look>);
 #[derive(Clone, Copy)]
 struct Look {
     beats: u64,
-    /// Time for which the thread that polled the task, or the watched thread, has waited for
-    /// a processor.
-    waited: Option<Duration>,
+    /// Times of the thread that polled the task, or of the watched thread.
+    times: Option<ThreadTimes>,
     stalled: Duration,
 }
 
@@ -110,35 +113,74 @@ impl Looks {
 fn look(pulse: &Pulse, before: Option<&Look>) -> Look {
     let beats = pulse.beats.load(Ordering::Relaxed);
     let is_polled = pulse.is_polled.load(Ordering::Acquire);
-    let waited = is_polled.then(|| waited_for_processor(pulse.thread.load(Ordering::Relaxed)));
-    let waited = waited.flatten();
+    let times = is_polled.then(|| ThreadTimes::read(pulse.thread.load(Ordering::Relaxed)));
+    let times = times.flatten();
     let may_stand_still =
         pulse.is_bounded.load(Ordering::Acquire) || (pulse.idle == Idle::Unlimited && !is_polled);
     let stands_still = before.filter(|before| before.beats == beats && !may_stand_still);
     let stalled = stands_still.map_or(Duration::ZERO, |before| {
-        before.stalled + passed(before.waited, waited)
+        (before.stalled + TICK).saturating_sub(waited(before.times, times))
     });
     Look {
         beats,
-        waited,
+        times,
         stalled,
     }
 }
 
-/// Returns the time that has passed for a task since the last look. Time for which it was ready
-/// to run and had no processor does not count, since a busy machine makes it slow, not stuck.
-fn passed(before: Option<Duration>, now: Option<Duration>) -> Duration {
-    let waited = before.zip(now);
-    let waited = waited.map(|(before, now)| now.saturating_sub(before));
-    TICK.saturating_sub(waited.unwrap_or_default())
+/// Times of a thread.
+#[derive(Clone, Copy)]
+struct ThreadTimes {
+    /// For how long it had a processor.
+    computed: Duration,
+    /// For how long it was ready to run and had no processor. `None` if the kernel does not
+    /// say.
+    waited: Option<Duration>,
 }
 
-/// Returns for how long a thread of this process has waited for a processor. `None` if the
-/// kernel does not say.
-fn waited_for_processor(thread: u64) -> Option<Duration> {
-    let schedstat = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
-    let waited = schedstat.split_ascii_whitespace().nth(1)?;
-    Some(Duration::from_nanos(waited.parse().ok()?))
+impl ThreadTimes {
+    /// Returns the times of a thread of this process.
+    fn read(thread: u64) -> Option<Self> {
+        let task = format!("/proc/self/task/{thread}");
+        if let Ok(schedstat) = fs::read_to_string(format!("{task}/schedstat")) {
+            let times = schedstat.split_ascii_whitespace();
+            let mut times = times.map(|time| time.parse().map(Duration::from_nanos));
+            let computed = times.next()?.ok()?;
+            // All are zero if the kernel does not count them.
+            if !computed.is_zero() {
+                let waited = Some(times.next()?.ok()?);
+                return Some(Self { computed, waited });
+            }
+        }
+        let stat = fs::read_to_string(format!("{task}/stat")).ok()?;
+        // The second field, the thread's name in parentheses, may contain anything.
+        let (_, fields) = stat.rsplit_once(')')?;
+        // Fields 14 and 15.
+        let mut fields = fields.split_ascii_whitespace().skip(11);
+        let mut ticks = || fields.next()?.parse::<u64>().ok();
+        let computed = Duration::from_millis((ticks()? + ticks()?) * CLOCK_TICK_MS);
+        Some(Self {
+            computed,
+            waited: None,
+        })
+    }
+}
+
+/// Returns for how long a thread was ready to run since the last look and had no processor: a
+/// busy machine makes it slow, not stuck. If the kernel does not say, a thread that computed
+/// had no processor for the rest of the time.
+fn waited(before: Option<ThreadTimes>, now: Option<ThreadTimes>) -> Duration {
+    let (Some(before), Some(now)) = (before, now) else {
+        return Duration::ZERO;
+    };
+    if let (Some(before), Some(now)) = (before.waited, now.waited) {
+        return now.saturating_sub(before);
+    }
+    let computed = now.computed.saturating_sub(before.computed);
+    match computed {
+        Duration::ZERO => Duration::ZERO,
+        computed => TICK.saturating_sub(computed),
+    }
 }
 
 #[cfg(test)]
@@ -146,7 +188,6 @@ mod generated;
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::pin::pin;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -155,7 +196,7 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use super::{END_AFTER, Looks, TICK, hangs, passed};
+    use super::{END_AFTER, Looks, TICK, ThreadTimes, hangs, waited};
     use crate::pulse::{
         Idle, Pulse, STALLED_AFTER, beat, idle, pulses, stalled, watch, watch_thread,
     };
@@ -281,18 +322,16 @@ mod tests {
             thread::yield_now();
         };
         let computed = || {
-            let id = pulse.thread.load(Ordering::Relaxed);
-            let schedstat = fs::read_to_string(format!("/proc/self/task/{id}/schedstat"));
-            let schedstat = schedstat.unwrap_or_default();
-            let computed = schedstat.split_ascii_whitespace().next();
-            computed.and_then(|nanoseconds| nanoseconds.parse::<u64>().ok())
+            let times = ThreadTimes::read(pulse.thread.load(Ordering::Relaxed));
+            times.map(|times| times.computed)
         };
         let mut looks = Looks::default();
         let looked = std::slice::from_ref(&pulse);
-        // A third of the looks may see a thread that waits for a processor.
-        let hangs = (0..END_AFTER.as_secs() * 3 / 2).any(|_| {
-            let before = computed();
-            while computed() <= before.map(|before| before + 20_000_000) {}
+        let step = Duration::from_millis(20);
+        // A look may see less than a second, if the thread waited for a processor.
+        let hangs = (0..2 * END_AFTER.as_secs()).any(|_| {
+            let until = computed().map(|computed| computed + step);
+            while computed().is_some_and(|computed| until.is_some_and(|until| computed < until)) {}
             looks.look(looked).is_some()
         });
         ends.store(true, Ordering::Relaxed);
@@ -303,14 +342,22 @@ mod tests {
     #[test]
     fn a_task_that_computes_on_a_busy_machine_has_more_time() {
         let ms = Duration::from_millis;
-        for (before, now, passes) in [
-            (Some(500), Some(600), 900),
-            (Some(500), Some(500), 1_000),
-            (Some(500), Some(5_000), 0),
-            (None, Some(500), 1_000),
-            (None, None, 1_000),
+        let times = |(computed, waited): (u64, Option<u64>)| ThreadTimes {
+            computed: ms(computed),
+            waited: waited.map(ms),
+        };
+        for (before, now, expected) in [
+            (Some((500, Some(500))), Some((600, Some(1_400))), 900),
+            // It waited for several looks until it got a processor.
+            (Some((500, Some(500))), Some((600, Some(5_000))), 4_500),
+            (Some((500, Some(500))), Some((600, Some(500))), 0),
+            (Some((500, None)), Some((600, None)), 900),
+            (Some((500, None)), Some((500, None)), 0),
+            (Some((500, None)), Some((5_000, None)), 0),
+            (None, Some((500, Some(500))), 0),
         ] {
-            assert_eq!(passed(before.map(ms), now.map(ms)), ms(passes));
+            let waited = waited(before.map(times), now.map(times));
+            assert_eq!(waited, ms(expected), "{before:?} {now:?}");
         }
     }
 }
