@@ -38,8 +38,9 @@ impl RotatedFile {
             rotation: rotation.filter(|limits| metadata.is_file() && limits.max_bytes > 0),
         };
         let max_files = file.rotation.map_or(0, |rotation| rotation.max_files);
-        for number in 1..max_files {
-            make_private_at(&file.older(number));
+        let older = (1..max_files).map(|number| file.older(number));
+        for path in older.take_while(|path| path.exists()) {
+            make_private_at(&path);
         }
         Ok(file)
     }
