@@ -33,7 +33,7 @@ const TARGETS: RequestLimits = RequestLimits {
     per_namespace: CONCURRENCY,
     request: Duration::from_secs(3),
     begin: Duration::from_secs(7),
-    weight: 64 << 20,
+    weight: 16 << 20,
     weight_of_all: 128 << 20,
 };
 

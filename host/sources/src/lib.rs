@@ -15,21 +15,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_decision::text;
-use flyball_kubernetes::{FairRequests, Kinds, RequestLimits};
+use flyball_kubernetes::{FairRequests, Kinds, RequestLimits, Undone};
 use flyball_replicas::ports::{MetricAnswer, MetricQuestion, MetricsSource, ObservationError};
 use flyball_replicas::spec::{MetricSpec, ObjectMetric};
 use kube::Client;
-use tokio::sync::Semaphore;
 
 use self::custom::MetricPath;
 pub use self::quantity_list::{external_values, object_value, pod_samples};
 pub use self::resource::PodMetricsList;
 
-/// Maximum number of concurrent requests.
+/// Maximum number of concurrent requests for values.
 const CONCURRENCY: usize = 16;
 
-/// Maximum number of concurrent requests for metrics of one namespace.
+/// Maximum number of concurrent requests for values of one namespace.
 const PER_NAMESPACE: usize = 4;
+
+/// Maximum number of concurrent requests for the usage of the pods of a namespace, whose
+/// answers may be large.
+const USAGES: usize = 8;
 
 /// Default of the time limit of a request.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,52 +41,71 @@ pub const TIMEOUT: Duration = Duration::from_secs(2);
 /// that is not fetched by then is unavailable, and does not affect others.
 const HANGING: u32 = 5;
 
-/// Values above which no more is fetched for a namespace in one call. Samples of pods do not
-/// count: they are asked for only for as many pods as the namespace has rows for.
+/// Values above which no more is fetched for a namespace in one call. Samples of the target's
+/// own pods do not count: they are asked for only for as many pods as the namespace has rows
+/// for.
 const VALUES: usize = 100_000;
 
 /// Values above which nothing more is fetched in one call, for all namespaces. They take 128
 /// MiB.
 const VALUES_OF_ALL: usize = 16_000_000;
 
-/// As how many values a sample of a pod counts that the target does not have.
+/// Number of values that a sample counts as if its pod is not one of the target's.
 const STRANGER: usize = 10;
 
 /// Samples of such pods that an answer may have in any case: pods that are just created or
 /// deleted.
 const STRANGERS: usize = 1_000;
 
-/// Maximum number of concurrent requests for the usage of the pods of a namespace, whose
-/// answers may be large.
-const USAGES: usize = 8;
-
 /// metrics.k8s.io, custom.metrics.k8s.io and external.metrics.k8s.io.
 #[derive(Clone)]
 pub struct MetricsApis {
     client: Client,
     kinds: Kinds,
-    requests: Arc<FairRequests>,
-    usages: Arc<Semaphore>,
-}
-
-/// A request, which may answer several questions.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Request<'a> {
-    /// The usage of all pods of a namespace.
-    Usage { namespace: &'a str },
-    /// A response of custom.metrics.k8s.io or external.metrics.k8s.io.
-    Values(MetricPath),
+    usages: Arc<FairRequests>,
+    values: Arc<FairRequests>,
 }
 
 /// The answer of a question.
 type Answer = Result<MetricAnswer, ObservationError>;
+
+/// A question that a request answers, with its index.
+type Asked<'a> = (usize, &'a MetricQuestion<'a>);
+
+/// Requests, with the questions that each of them answers.
+#[derive(Default)]
+struct Requests<'a> {
+    /// For the usage of all pods of a namespace, by its name.
+    usages: BTreeMap<&'a str, Vec<Asked<'a>>>,
+    /// To custom.metrics.k8s.io and external.metrics.k8s.io.
+    values: BTreeMap<MetricPath, Vec<Asked<'a>>>,
+}
+
+impl<'a> Requests<'a> {
+    /// Adds a question to its request.
+    ///
+    /// # Errors
+    /// If the question is invalid.
+    fn add(
+        &mut self,
+        index: usize,
+        question: &'a MetricQuestion<'a>,
+    ) -> Result<(), ObservationError> {
+        let asked = match path_of(question)? {
+            Some(path) => self.values.entry(path).or_default(),
+            None => self.usages.entry(question.namespace).or_default(),
+        };
+        asked.push((index, question));
+        Ok(())
+    }
+}
 
 impl MetricsApis {
     /// Creates a source for a cluster with these kinds, with a time limit of each request.
     /// A call takes five times as long at most.
     #[must_use]
     pub fn new(client: Client, kinds: Kinds, timeout: Duration) -> Self {
-        let limits = RequestLimits {
+        let values = RequestLimits {
             concurrency: CONCURRENCY,
             per_namespace: PER_NAMESPACE,
             request: timeout,
@@ -91,81 +113,87 @@ impl MetricsApis {
             weight: VALUES,
             weight_of_all: VALUES_OF_ALL,
         };
+        let usages = RequestLimits {
+            concurrency: USAGES,
+            ..values
+        };
         Self {
             client,
             kinds,
-            requests: Arc::new(FairRequests::new(limits)),
-            usages: Arc::new(Semaphore::new(USAGES)),
+            usages: Arc::new(FairRequests::new(usages)),
+            values: Arc::new(FairRequests::new(values)),
         }
     }
 
-    /// Sends a request. Returns the answers of these questions, which it is about. What else
-    /// the response has is dropped at once.
-    async fn answers(
-        &self,
-        request: &Request<'_>,
-        questions: &[&MetricQuestion<'_>],
-    ) -> Vec<Answer> {
-        let answers: Vec<Answer> = match request {
-            Request::Usage { namespace } => {
-                // Nobody closes the semaphore.
-                let _permit = self.usages.acquire().await;
-                match resource::fetch(&self.client, namespace).await {
-                    Ok(usage) => {
-                        let sample = |question: &&MetricQuestion<'_>| {
-                            let (resource, container) = resource_of(question.metric);
-                            resource::samples(&usage, question.pods, resource, container)
-                        };
-                        questions.iter().map(sample).collect()
-                    }
-                    Err(error) => vec![Err(error); questions.len()],
-                }
-            }
-            Request::Values(path) => {
-                let answer = path.fetch(&self.client, &self.kinds).await;
-                vec![answer; questions.len()]
-            }
+    /// Fetches the usage of the pods of a namespace. Returns the answers of these questions,
+    /// and what they weigh. What else the response has is dropped at once.
+    async fn usage(&self, namespace: &str, asked: &[Asked<'_>]) -> (Vec<Answer>, usize) {
+        let usage = match resource::fetch(&self.client, namespace).await {
+            Ok(usage) => usage,
+            Err(error) => return (vec![Err(error); asked.len()], 0),
         };
-        let answers = answers.into_iter().zip(questions);
-        let without_strangers = |(answer, question): (Answer, &&MetricQuestion<'_>)| {
-            let answer = answer?;
-            refuse_strangers(&answer, question.selected)?;
+        let mut weight = 0_usize;
+        let answer = |(_, question): &Asked<'_>| {
+            if weight > VALUES {
+                return Err(unavailable(Undone::NoRoom.to_string()));
+            }
+            let (resource, container) = resource_of(question.metric);
+            let answer = resource::samples(&usage, question.pods, resource, container)?;
+            weight = weight.saturating_add(weigh(&answer, question)?);
             Ok(answer)
         };
-        answers.map(without_strangers).collect()
+        let answers = asked.iter().map(answer).collect();
+        (answers, weight)
+    }
+
+    /// Fetches values. Returns the answer of all of these questions, and what it weighs.
+    async fn values(&self, path: &MetricPath, asked: &[Asked<'_>]) -> (Answer, usize) {
+        let answer = path.fetch(&self.client, &self.kinds).await;
+        let weighed = answer.and_then(|answer| {
+            let first = asked.first().map(|(_, question)| weigh(&answer, question));
+            Ok((answer, first.transpose()?.unwrap_or_default()))
+        });
+        match weighed {
+            Ok((answer, weight)) => (Ok(answer), weight),
+            Err(error) => (Err(error), 0),
+        }
     }
 }
 
 impl MetricsSource for MetricsApis {
     async fn measure(&self, questions: &[MetricQuestion<'_>]) -> Vec<Answer> {
-        let mut asked: BTreeMap<Request<'_>, Vec<usize>> = BTreeMap::new();
+        let mut requests = Requests::default();
         let mut answers: Vec<Option<Answer>> = vec![None; questions.len()];
         for (index, question) in questions.iter().enumerate() {
-            match request_of(question) {
-                Ok(request) => asked.entry(request).or_default().push(index),
-                Err(error) => answers[index] = Some(Err(error)),
+            if let Err(error) = requests.add(index, question) {
+                answers[index] = Some(Err(error));
             }
         }
-        let wanted = asked.iter().flat_map(|(request, indices)| {
-            let first = indices.first().and_then(|index| questions.get(*index));
-            first.map(|question| (question.namespace, request))
+        let Requests { usages, values } = &requests;
+        let wanted = usages.keys().map(|namespace| (*namespace, *namespace));
+        let send = |namespace| self.usage(namespace, asked_of(usages, &namespace));
+        let sent_usages = self.usages.send(wanted, send, |(_, weight)| *weight);
+        let wanted = values.iter().filter_map(|(path, asked)| {
+            let (_, first) = asked.first()?;
+            Some((first.namespace, path))
         });
-        let send = async |request| {
-            let indices = asked.get(request).into_iter().flatten();
-            let questions: Vec<_> = indices.filter_map(|index| questions.get(*index)).collect();
-            let answers = self.answers(request, &questions).await;
-            let weight = weight(request, &questions, &answers);
-            (answers, weight)
-        };
-        let sent = self.requests.send(wanted, send, |(_, weight)| *weight);
-        for (request, result) in sent.await {
-            let indices = asked.get(request).into_iter().flatten();
-            let of_request = match result {
-                Ok((of_request, _)) => of_request,
-                Err(undone) => vec![Err(unavailable(undone.to_string())); indices.clone().count()],
+        let send = |path| self.values(path, asked_of(values, path));
+        let sent_values = self.values.send(wanted, send, |(_, weight)| *weight);
+        let (sent_usages, sent_values) = tokio::join!(sent_usages, sent_values);
+        for (namespace, result) in sent_usages {
+            let asked = asked_of(usages, &namespace);
+            let of_asked = match result {
+                Ok((of_asked, _)) => of_asked,
+                Err(undone) => vec![Err(late(&undone)); asked.len()],
             };
-            for (index, answer) in indices.zip(of_request) {
+            for ((index, _), answer) in asked.iter().zip(of_asked) {
                 answers[*index] = Some(answer);
+            }
+        }
+        for (path, result) in sent_values {
+            let answer = result.map_or_else(|undone| Err(late(&undone)), |(answer, _)| answer);
+            for (index, _) in asked_of(values, path) {
+                answers[*index] = Some(answer.clone());
             }
         }
         let answers = answers.into_iter();
@@ -175,37 +203,35 @@ impl MetricsSource for MetricsApis {
     }
 }
 
-/// Returns an error if an answer has samples of many pods that the target does not have.
-/// `selected` is the number of those that it has.
-fn refuse_strangers(answer: &MetricAnswer, selected: usize) -> Result<(), ObservationError> {
-    let MetricAnswer::Pods(samples) = answer else {
-        return Ok(());
+/// Returns the questions that a request answers.
+fn asked_of<'r, 'a, K: Ord>(
+    requests: &'r BTreeMap<K, Vec<Asked<'a>>>,
+    request: &K,
+) -> &'r [Asked<'a>] {
+    requests.get(request).map_or(&[], Vec::as_slice)
+}
+
+/// Returns what an answer weighs.
+///
+/// # Errors
+/// If it has samples of many pods that are not the target's.
+fn weigh(answer: &MetricAnswer, question: &MetricQuestion<'_>) -> Result<usize, ObservationError> {
+    let samples = match answer {
+        MetricAnswer::Values(values) => return Ok(values.len()),
+        MetricAnswer::Pods(samples) => samples.len(),
     };
-    if samples.len() > selected.saturating_add(selected.max(STRANGERS)) {
-        let samples = samples.len();
+    let selected = question.selected;
+    let strangers = samples.saturating_sub(selected);
+    if strangers > selected.max(STRANGERS) {
         return Err(unavailable(format!(
             "the answer has metrics of {samples} pods, and the target has {selected}"
         )));
     }
-    Ok(())
+    Ok(strangers.saturating_mul(STRANGER))
 }
 
-/// Returns what the answers of a request weigh.
-fn weight(request: &Request<'_>, questions: &[&MetricQuestion<'_>], answers: &[Answer]) -> usize {
-    let weight = |(question, answer): (&&MetricQuestion<'_>, &Answer)| match answer {
-        Ok(MetricAnswer::Values(values)) => values.len(),
-        Ok(MetricAnswer::Pods(samples)) => {
-            let strangers = samples.len().saturating_sub(question.selected);
-            strangers.saturating_mul(STRANGER)
-        }
-        Err(_) => 0,
-    };
-    let mut weights = questions.iter().zip(answers).map(weight);
-    match request {
-        Request::Usage { .. } => weights.fold(0, usize::saturating_add),
-        // They share one answer.
-        Request::Values(_) => weights.next().unwrap_or_default(),
-    }
+fn late(undone: &Undone) -> ObservationError {
+    unavailable(undone.to_string())
 }
 
 /// Returns the error for a metric that is unavailable. Its message is shortened: it may
@@ -221,15 +247,14 @@ fn nothing_fetched() -> ObservationError {
     unavailable("nothing was fetched for this metric")
 }
 
-/// Returns the request that answers a question.
-fn request_of<'a>(question: &MetricQuestion<'a>) -> Result<Request<'a>, ObservationError> {
+/// Returns the path of the values that answer a question. `None` if the usage of pods answers
+/// it.
+fn path_of(question: &MetricQuestion<'_>) -> Result<Option<MetricPath>, ObservationError> {
     let namespace = question.namespace;
     let selector = question.metric_selector.as_ref().map_err(Clone::clone)?;
     let selector = selector.as_deref();
     let path = match question.metric {
-        MetricSpec::Resource(_) | MetricSpec::ContainerResource(_) => {
-            return Ok(Request::Usage { namespace });
-        }
+        MetricSpec::Resource(_) | MetricSpec::ContainerResource(_) => return Ok(None),
         MetricSpec::Pods(pods) => {
             MetricPath::pods(namespace, question.selector, &pods.metric.name, selector)
         }
@@ -245,7 +270,7 @@ fn request_of<'a>(question: &MetricQuestion<'a>) -> Result<Request<'a>, Observat
             return Err(ObservationError::unknown_metric_type(&fields.kind));
         }
     };
-    path.map(Request::Values)
+    path.map(Some)
 }
 
 /// Returns the resource that a metric is about, and the container if it is about one.
