@@ -23,6 +23,9 @@ pub const MANY: &str = "many";
 /// Namespace whose pods have more containers than any honest ones.
 pub const CROWDED: &str = "crowded";
 
+/// Namespace with metrics of 1,000 pods.
+pub const STRANGE: &str = "strange";
+
 /// Namespace with a pod that has a label of a MiB.
 pub const WIDE: &str = "wide";
 
@@ -141,6 +144,10 @@ fn answer(uri: &str) -> Option<Value> {
             let containers = vec![json!({ "name": "" }); 20_000];
             usage(&json!({}), &containers, 26)
         }
+        ["apis", "metrics.k8s.io", .., STRANGE, "pods"] => {
+            let container = json!({ "name": "web", "usage": { "cpu": "1" } });
+            usage(&json!({}), &[container], 1_000)
+        }
         ["apis", "metrics.k8s.io", .., WIDE, "pods"] => {
             usage(&json!({ "app": "x".repeat(1 << 20) }), &[], 1)
         }
@@ -161,11 +168,13 @@ fn values(count: usize) -> Value {
 
 /// Returns the usage of so many pods.
 fn usage(labels: &Value, containers: &[Value], count: usize) -> Value {
-    let pod = json!({
-        "metadata": { "name": "web", "labels": labels },
-        "timestamp": "2026-01-01T00:00:00Z", "window": "15s", "containers": containers,
-    });
-    json!({ "items": vec![pod; count] })
+    let pod = |number| {
+        json!({
+            "metadata": { "name": format!("web-{number}"), "labels": labels },
+            "timestamp": "2026-01-01T00:00:00Z", "window": "15s", "containers": containers,
+        })
+    };
+    json!({ "items": (0..count).map(pod).collect::<Vec<_>>() })
 }
 
 fn kinds(group_version: &str) -> Value {

@@ -39,14 +39,10 @@ fn an_answer_with_too_many_items_is_an_error_of_its_metric_alone() {
     let runtime = Runtime::new().unwrap();
     let _entered = runtime.enter();
     let (client, _) = api_server::client();
-    let target = json!({ "type": "AverageValue", "averageValue": "1" });
     let of_pods = |name: &str| {
+        let target = json!({ "type": "AverageValue", "averageValue": "1" });
         let pods = json!({ "metric": { "name": name }, "target": target });
         serde_json::from_value(json!({ "type": "Pods", "pods": pods })).unwrap()
-    };
-    let usage = || {
-        let resource = json!({ "name": "cpu", "target": target });
-        serde_json::from_value(json!({ "type": "Resource", "resource": resource })).unwrap()
     };
     let errors = [
         ("shop", external(api_server::MANY), "more than 25000 items"),
@@ -136,6 +132,30 @@ fn a_namespace_with_many_values_gets_no_more_of_them_and_others_get_theirs() {
     assert!(answers[12].is_ok());
 }
 
+/// Each counts as ten values, of which a namespace may have 100,000.
+#[test]
+fn samples_of_pods_that_no_target_has_are_limited_for_each_namespace() {
+    let runtime = Runtime::new().unwrap();
+    let _entered = runtime.enter();
+    let (client, _) = api_server::client();
+    let asked = vec![(api_server::STRANGE, usage()); 20];
+    let answers = measure_with(&runtime, client, &asked);
+    let is_measured = |answer: &Result<_, _>| match answer {
+        Ok(MetricAnswer::Pods(samples)) => samples.len() == 1_000,
+        _ => false,
+    };
+    let measured = answers
+        .iter()
+        .take_while(|answer| is_measured(answer))
+        .count();
+    assert_eq!(measured, 11);
+    let is_refused = |answer: &Result<_, ObservationError>| {
+        let error = answer.as_ref().err();
+        error.is_some_and(|error| error.message.contains("are too large together"))
+    };
+    assert!(answers[measured..].iter().all(is_refused));
+}
+
 /// Measures external metrics of the server in memory, each of a namespace.
 fn measure(asked: &[(&str, &str)]) -> Vec<Result<MetricAnswer, ObservationError>> {
     let runtime = Runtime::new().unwrap();
@@ -145,6 +165,12 @@ fn measure(asked: &[(&str, &str)]) -> Vec<Result<MetricAnswer, ObservationError>
         .iter()
         .map(|(namespace, name)| (*namespace, external(name)));
     measure_with(&runtime, client, &Vec::from_iter(asked))
+}
+
+fn usage() -> MetricSpec {
+    let target = json!({ "type": "AverageValue", "averageValue": "1" });
+    let resource = json!({ "name": "cpu", "target": target });
+    serde_json::from_value(json!({ "type": "Resource", "resource": resource })).unwrap()
 }
 
 fn external(name: &str) -> MetricSpec {
