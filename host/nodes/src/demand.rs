@@ -176,6 +176,9 @@ pub(super) fn put_off(
     namespaces: &[Name],
     turn: u64,
 ) -> Vec<UnplacedPods> {
+    if namespaces.is_empty() {
+        return Vec::new();
+    }
     let row_of = |pods: &UnplacedPods| {
         let namespace = state.cluster().namespace(pods.class);
         namespaces.binary_search(namespace).ok()

@@ -18,6 +18,8 @@ pub(crate) struct Dependencies {
     /// Namespaces whose unjudged pods matter; `None` if those of all do.
     namespaces: BTreeSet<Option<Symbol>>,
     volumes: bool,
+    /// The shape that was added last.
+    latest: Option<u32>,
 }
 
 /// A set of ids.
@@ -79,7 +81,10 @@ impl Cluster {
     /// Adds what the placement of pods of a class depends on.
     pub(crate) fn add_dependencies(&self, class: ClassId, dependencies: &mut Dependencies) {
         let shape = self.classes.shape_of(class);
-        self.relations.add_dependencies(shape, dependencies);
+        // Classes of a shape mostly follow each other.
+        if dependencies.latest.replace(shape) != Some(shape) {
+            self.relations.add_dependencies(shape, dependencies);
+        }
         dependencies.volumes |= self.classes.volumes(class).is_some();
     }
 

@@ -31,6 +31,26 @@ pub(super) struct PodRequirements {
 }
 
 impl PodRequirements {
+    fn new(
+        cluster: &Cluster,
+        class: ClassId,
+        (amounts, bonds): (RequestAmounts, Bonds),
+        work: &Work,
+    ) -> Self {
+        let check = CHECK + cluster.counters_read(class) as u64;
+        let counted = cluster.counters_changed(class) as u64;
+        Self {
+            amounts,
+            bonds,
+            keeps_apart: cluster.keeps_apart(class, bonds),
+            is_excluded: cluster.is_unwanted(class),
+            helped_by_own: cluster.selects_only_own(class),
+            share: work.share_of(cluster.namespace(class)),
+            check,
+            place: CHECKS_TO_PLACE * check + COUNT * counted,
+        }
+    }
+
     /// Whether pods on other nodes can make room for such a pod, by a rule of affinity
     /// or spread.
     pub(super) fn is_coupled(&self) -> bool {
@@ -85,24 +105,24 @@ impl<'a> PackContext<'a> {
         work: &'a Work,
     ) -> Self {
         let mut columns = ResourceColumns::default();
-        let requirements: Vec<PodRequirements> = demands
-            .iter()
-            .map(|demand| {
-                let bonds = cluster.bonds(demand.class);
-                let check = CHECK + cluster.counters_read(demand.class) as u64;
-                let counted = cluster.counters_changed(demand.class) as u64;
-                PodRequirements {
-                    amounts: columns.amounts(cluster, demand.class),
+        let mut requirements: Vec<PodRequirements> = Vec::with_capacity(demands.len());
+        let mut latest_shape = None;
+        for Demand { class, .. } in demands {
+            let amounts = columns.amounts(cluster, *class);
+            let bonds = cluster.bonds(*class);
+            let shape = Some(cluster.shape(*class));
+            let next = match requirements.last() {
+                // Classes of a shape, which mostly follow each other, share all else.
+                Some(latest) if latest_shape == shape => PodRequirements {
+                    amounts,
                     bonds,
-                    keeps_apart: cluster.keeps_apart(demand.class, bonds),
-                    is_excluded: cluster.is_unwanted(demand.class),
-                    helped_by_own: cluster.selects_only_own(demand.class),
-                    share: work.share_of(cluster.namespace(demand.class)),
-                    check,
-                    place: CHECKS_TO_PLACE * check + COUNT * counted,
-                }
-            })
-            .collect();
+                    ..*latest
+                },
+                _ => PodRequirements::new(cluster, *class, (amounts, bonds), work),
+            };
+            latest_shape = shape;
+            requirements.push(next);
+        }
         let bound = demands.iter().zip(&requirements);
         let bound = bound.filter(|(_, requirements)| requirements.area_may_reject());
         let keys = cluster.domain_keys(bound.map(|(demand, _)| demand.class));

@@ -83,9 +83,20 @@ impl Work {
     /// without any of the pods share a base.
     #[must_use]
     pub fn new(cluster: &Cluster, pods: impl Iterator<Item = Demand>, base: u64) -> Self {
-        let mut counts: BTreeMap<&Name, u64> = BTreeMap::new();
+        let mut runs: Vec<(&Name, u64)> = Vec::new();
         for Demand { class, count } in pods {
-            *counts.entry(cluster.namespace(class)).or_default() += u64::from(count);
+            let namespace = cluster.namespace(class);
+            match runs.last_mut() {
+                // Pods of a namespace mostly follow each other.
+                Some((latest, pods)) if std::ptr::eq(*latest, namespace) => {
+                    *pods += u64::from(count);
+                }
+                _ => runs.push((namespace, count.into())),
+            }
+        }
+        let mut counts: BTreeMap<&Name, u64> = BTreeMap::new();
+        for (namespace, pods) in runs {
+            *counts.entry(namespace).or_default() += pods;
         }
         let per_pod = PER_POD + PER_NODE * cluster.node_count() as u64;
         let shares = counts.into_iter().map(|(namespace, pods)| {
