@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use super::nodes::{CPU, EPHEMERAL, EXTENDED, MEMORY, NOWHERE, PODS};
+use super::relations::Rules;
 use super::{ClassId, Cluster, NodeId};
 use crate::{Name, Resources};
 
@@ -69,6 +70,12 @@ impl Cluster {
     pub(crate) fn selects_only_own(&self, class: ClassId) -> bool {
         let terms = self.relations.terms_of(self.classes.shape_of(class));
         terms.only_namespace.is_some()
+    }
+
+    /// Returns what the rules of a class's pods about other pods are made of.
+    pub(crate) fn rules(&self, class: ClassId) -> Rules {
+        let shape = self.classes.shape_of(class);
+        self.relations.rules(shape, self.classes.shape(shape))
     }
 
     /// Number of views of the nodes over which spread constraints count.

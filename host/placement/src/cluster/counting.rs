@@ -175,7 +175,7 @@ impl Counting {
         self.shift_profile(self.profile_of(shape), node, count, up);
     }
 
-    fn profile_of(&self, shape: u32) -> u32 {
+    pub(super) fn profile_of(&self, shape: u32) -> u32 {
         self.shapes[shape as usize]
     }
 

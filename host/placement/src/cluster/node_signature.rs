@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::bonds::{HOSTNAME, HostKey};
+use super::relations::Rules;
 use super::{ClassId, Cluster, NodeId};
 use crate::condition::LabelSet;
 use crate::intern::{Symbol, number};
@@ -18,8 +19,8 @@ pub(crate) struct Dependencies {
     /// Namespaces whose unjudged pods matter; `None` if those of all do.
     namespaces: BTreeSet<Option<Symbol>>,
     volumes: bool,
-    /// The shape that was added last.
-    latest: Option<u32>,
+    /// The rules that were added last.
+    latest: Option<Rules>,
 }
 
 /// A set of ids.
@@ -81,8 +82,10 @@ impl Cluster {
     /// Adds what the placement of pods of a class depends on.
     pub(crate) fn add_dependencies(&self, class: ClassId, dependencies: &mut Dependencies) {
         let shape = self.classes.shape_of(class);
-        // Classes of a shape mostly follow each other.
-        if dependencies.latest.replace(shape) != Some(shape) {
+        let rules = Some(self.rules(class));
+        // Classes with the same rules mostly follow each other.
+        if dependencies.latest != rules {
+            dependencies.latest = rules;
             self.relations.add_dependencies(shape, dependencies);
         }
         dependencies.volumes |= self.classes.volumes(class).is_some();

@@ -3,6 +3,7 @@
 //! For each term, a counter holds the number of pods that it selects in each domain of
 //! its topology key. A check only reads a few counts.
 
+use super::classes::Key;
 use super::counter::{Counted, Selected};
 use super::counting::{CounterInputs, Counting, Wanted};
 use super::domains::ViewKey;
@@ -13,6 +14,19 @@ use super::predicate::PodTerm;
 use super::terms::{KeyedTerms, Terms};
 use crate::intern::{Symbol, Table};
 use crate::{AffinityTerm, Pod, SpreadConstraint, Unjudged};
+
+/// What the rules of a shape about other pods are made of. Shapes for which it is equal depend
+/// on the same counters, views and topology keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    namespace: Symbol,
+    terms: u32,
+    spread: u32,
+    /// Decides which nodes views of spread constraints include.
+    statics: u32,
+    profile: u32,
+    unjudged: Option<Unjudged>,
+}
 
 /// Required terms of a pod, and the pod's namespace.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -269,6 +283,18 @@ impl Relations {
         let predicate = self.counting.predicate(predicate, inputs);
         let counted = Counted::Spread { predicate, view };
         Ok(Some(self.counting.counter(counted, key, inputs)))
+    }
+
+    /// Returns what a shape's rules are made of. `key` is the shape's.
+    pub(super) fn rules(&self, shape: u32, key: &Key) -> Rules {
+        Rules {
+            namespace: key.namespace,
+            terms: key.terms,
+            spread: key.spread,
+            statics: key.statics,
+            profile: self.counting.profile_of(shape),
+            unjudged: self.shapes[shape as usize].unjudged,
+        }
     }
 
     /// Adds the counters and topology keys on which a shape's rules depend.

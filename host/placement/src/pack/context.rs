@@ -106,21 +106,21 @@ impl<'a> PackContext<'a> {
     ) -> Self {
         let mut columns = ResourceColumns::default();
         let mut requirements: Vec<PodRequirements> = Vec::with_capacity(demands.len());
-        let mut latest_shape = None;
+        let mut latest_rules = None;
         for Demand { class, .. } in demands {
             let amounts = columns.amounts(cluster, *class);
             let bonds = cluster.bonds(*class);
-            let shape = Some(cluster.shape(*class));
+            let rules = Some(cluster.rules(*class));
             let next = match requirements.last() {
-                // Classes of a shape, which mostly follow each other, share all else.
-                Some(latest) if latest_shape == shape => PodRequirements {
+                // Classes with the same rules, which mostly follow each other, share all else.
+                Some(latest) if latest_rules == rules => PodRequirements {
                     amounts,
                     bonds,
                     ..*latest
                 },
                 _ => PodRequirements::new(cluster, *class, (amounts, bonds), work),
             };
-            latest_shape = shape;
+            latest_rules = rules;
             requirements.push(next);
         }
         let bound = demands.iter().zip(&requirements);
