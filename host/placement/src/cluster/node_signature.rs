@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::bonds::{HOSTNAME, HostKey};
-use super::relations::Rules;
 use super::{ClassId, Cluster, NodeId};
 use crate::condition::LabelSet;
 use crate::intern::{Symbol, number};
@@ -19,8 +18,6 @@ pub(crate) struct Dependencies {
     /// Namespaces whose unjudged pods matter; `None` if those of all do.
     namespaces: BTreeSet<Option<Symbol>>,
     volumes: bool,
-    /// The rules that were added last.
-    latest: Option<Rules>,
 }
 
 /// A set of ids.
@@ -82,12 +79,7 @@ impl Cluster {
     /// Adds what the placement of pods of a class depends on.
     pub(crate) fn add_dependencies(&self, class: ClassId, dependencies: &mut Dependencies) {
         let shape = self.classes.shape_of(class);
-        let rules = Some(self.rules(class));
-        // Classes with the same rules mostly follow each other.
-        if dependencies.latest != rules {
-            dependencies.latest = rules;
-            self.relations.add_dependencies(shape, dependencies);
-        }
+        self.relations.add_dependencies(shape, dependencies);
         dependencies.volumes |= self.classes.volumes(class).is_some();
     }
 

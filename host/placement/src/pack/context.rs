@@ -15,6 +15,9 @@ pub(super) struct PodRequirements {
     /// Requests of a pod, by column.
     pub(super) amounts: RequestAmounts,
     pub(super) bonds: Bonds,
+    /// Whether the pods of the demand before have the same rules about other pods and nodes.
+    /// Those that differ only in their requests mostly follow each other.
+    pub(super) is_alike: bool,
     /// Whether such pods keep apart from each other by host.
     pub(super) keeps_apart: bool,
     /// Whether the anti-affinity of some pods selects such pods.
@@ -42,6 +45,7 @@ impl PodRequirements {
         Self {
             amounts,
             bonds,
+            is_alike: false,
             keeps_apart: cluster.keeps_apart(class, bonds),
             is_excluded: cluster.is_unwanted(class),
             helped_by_own: cluster.selects_only_own(class),
@@ -110,17 +114,20 @@ impl<'a> PackContext<'a> {
         for Demand { class, .. } in demands {
             let amounts = columns.amounts(cluster, *class);
             let bonds = cluster.bonds(*class);
-            let rules = Some(cluster.rules(*class));
-            let next = match requirements.last() {
-                // Classes with the same rules, which mostly follow each other, share all else.
-                Some(latest) if latest_rules == rules => PodRequirements {
+            let rules = cluster.rules(*class);
+            let latest = requirements.last();
+            let latest =
+                latest.filter(|latest| latest.bonds == bonds && latest_rules == Some(rules));
+            let next = match latest {
+                Some(latest) => PodRequirements {
                     amounts,
                     bonds,
+                    is_alike: true,
                     ..*latest
                 },
-                _ => PodRequirements::new(cluster, *class, (amounts, bonds), work),
+                None => PodRequirements::new(cluster, *class, (amounts, bonds), work),
             };
-            latest_rules = rules;
+            latest_rules = Some(rules);
             requirements.push(next);
         }
         let bound = demands.iter().zip(&requirements);

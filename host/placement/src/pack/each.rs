@@ -1,6 +1,7 @@
 //! Estimates for many growths, with results shared between equivalent ones: a cloud has
 //! hundreds of node groups, most of which differ only in size or zone.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -41,30 +42,62 @@ pub fn pack_each(
         let alike = found.entry(&growth_key.part_keys).or_default();
         // Pods that fit nowhere here fit on no smaller node, so they are among the unplaced
         // ones of each result that may be valid, and are counted once.
-        let (count, mut unfit) = (pods.count, None);
+        let mut unfit = None;
         let answer = alike.iter().find(|result| {
-            let count_unfit = |rows: &[usize]| {
-                *unfit.get_or_insert_with(|| pods.count_unfit(cluster, growth, growth_key, rows))
-            };
-            result.is_valid_for(&keys[result.row], growth_key, count, count_unfit)
+            let own = &keys[result.row];
+            if own.free == growth_key.free && own.limits == growth_key.limits {
+                return true;
+            }
+            // Pods that fit on a node also fit on a larger one.
+            if !growth_key.is_as_large_as(own) || !growth_key.has_room_for(&result.packed) {
+                return false;
+            }
+            let summary = result.summary(cluster, &pods);
+            summary.has_least_nodes(&result.packed, growth_key) && {
+                let count = || pods.count_unfit(cluster, growth, growth_key, &summary.unplaced);
+                summary.placed + *unfit.get_or_insert_with(count) == pods.count
+            }
         });
         packed[row] = if let Some(result) = answer {
             Arc::clone(&result.packed)
         } else {
             let answer = Arc::new(pack_on(cluster, &context, growth, demands));
-            alike.push(KnownResult::new(cluster, &pods, row, &answer));
+            alike.push(KnownResult::new(row, &answer));
             answer
         };
     }
     packed
 }
 
-/// The result for a growth, and what decides for which growths with larger nodes it is
-/// valid.
+/// The result for a growth.
 struct KnownResult {
     /// Index of the growth.
     row: usize,
     packed: Arc<Packed>,
+    /// Made when it is asked for: many results are compared with no other growth.
+    summary: OnceCell<Summary>,
+}
+
+impl KnownResult {
+    fn new(row: usize, packed: &Arc<Packed>) -> Self {
+        Self {
+            row,
+            packed: Arc::clone(packed),
+            summary: OnceCell::new(),
+        }
+    }
+
+    fn summary(&self, cluster: &Cluster, pods: &Pods<'_>) -> &Summary {
+        let summary = || Summary::new(cluster, pods, &self.packed);
+        self.summary.get_or_init(summary)
+    }
+}
+
+/// What decides for which growths with larger nodes of equal properties a result is valid.
+///
+/// If it is valid, an estimate for the other growth alone places no pods but these, and all
+/// of them on no fewer nodes.
+struct Summary {
     /// Number of pods that were placed.
     placed: u64,
     /// Needs of the demands whose pods were all placed.
@@ -73,8 +106,8 @@ struct KnownResult {
     unplaced: Vec<usize>,
 }
 
-impl KnownResult {
-    fn new(cluster: &Cluster, pods: &Pods<'_>, row: usize, packed: &Arc<Packed>) -> Self {
+impl Summary {
+    fn new(cluster: &Cluster, pods: &Pods<'_>, packed: &Packed) -> Self {
         let demands = pods.demands;
         // An estimate that places nothing may have no counts.
         let placed = |demand: usize| packed.placed.get(demand).copied().unwrap_or_default();
@@ -82,36 +115,16 @@ impl KnownResult {
         let bounds = LowerBounds::new(cluster, pods.context, demands, whole);
         let none = (0..demands.len()).filter(|&at| placed(at) == 0 && demands[at].count > 0);
         Self {
-            row,
-            packed: Arc::clone(packed),
             placed: packed.placed.iter().map(|&count| u64::from(count)).sum(),
             bounds,
             unplaced: none.collect(),
         }
     }
 
-    /// Whether the result for one growth is valid for another with equal node properties,
-    /// which packs `count` pods. `count_unfit` returns how many pods of some demands fit
-    /// neither on the other growth's new nodes nor on existing ones.
-    ///
-    /// If it is valid, an estimate for the other growth alone places no pods but these, and
-    /// all of them on no fewer nodes.
-    fn is_valid_for(
-        &self,
-        own: &GrowthKey,
-        other: &GrowthKey,
-        count: u64,
-        count_unfit: impl FnOnce(&[usize]) -> u64,
-    ) -> bool {
-        if own.free == other.free && own.limits == other.limits {
-            return true;
-        }
+    /// Whether the pods need no fewer nodes of another growth than in the result.
+    fn has_least_nodes(&self, packed: &Packed, other: &GrowthKey) -> bool {
         let free = other.free.iter().map(Vec::as_slice);
-        // Pods that fit on a node also fit on a larger one.
-        other.is_as_large_as(own)
-            && other.has_room_for(&self.packed)
-            && u64::from(self.packed.node_count()) <= self.bounds.least_nodes(free)
-            && self.placed + count_unfit(&self.unplaced) == count
+        u64::from(packed.node_count()) <= self.bounds.least_nodes(free)
     }
 }
 
@@ -286,7 +299,7 @@ fn dependencies(
 ) -> Dependencies {
     let mut found = Dependencies::default();
     for (demand, requirements) in demands.iter().zip(&context.requirements) {
-        if context.may_estimate(requirements) {
+        if context.may_estimate(requirements) && !requirements.is_alike {
             let known = found.counter_count();
             cluster.add_dependencies(demand.class, &mut found);
             let read = (found.counter_count() - known) * parts;
