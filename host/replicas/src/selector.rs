@@ -72,7 +72,7 @@ impl Selector {
     }
 
     /// Returns the text of a selector as it is kept: whole, or so much of one that is too long
-    /// that [`Self::parse`] still says so.
+    /// that [`Self::parse`] still refuses it.
     #[must_use]
     pub fn kept(mut text: String) -> Arc<str> {
         let is_end = |end: &usize| text.is_char_boundary(*end);

@@ -285,7 +285,7 @@ impl LoadError {
             Self::RolledBack(reason) | Self::RefusedBefore(reason) => {
                 readable(reason, REASON_BYTES);
             }
-            // What objects are told depends on the variant, so it stays.
+            // Conditions of objects show other text for these variants, so the variant stays.
             Self::Configuration { message, .. } => {
                 let bytes = room(&text, message);
                 readable(message, bytes);

@@ -16,7 +16,7 @@ pub(crate) const MAX_PARTS: usize = 500_000;
 /// Maximum size of an item in bytes.
 const MAX_ITEM: usize = 256 << 10;
 
-/// Maximum size of what is said about an item that can't be read, in bytes.
+/// Maximum size of the error of an item that can't be read, in bytes.
 pub(crate) const PROBLEM: usize = 256;
 
 /// An item of a response.
