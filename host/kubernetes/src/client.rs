@@ -3,11 +3,16 @@
 use std::error::Error as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use tokio::time::timeout;
 
 use crate::request;
+
+/// Time limit of the first request. The client repeats it while the API server asks for that.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How to find the cluster.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +72,7 @@ async fn connect_to(config: Config) -> Result<Client, ConnectError> {
     let url = config.cluster_url.to_string();
     let failed = |error: kube::Error| {
         let problem = request::problem(&error);
+        let url = url.clone();
         match error {
             kube::Error::Api(_) => ConnectError::Refused { url, problem },
             _ => ConnectError::Unreachable { url, problem },
@@ -76,9 +82,13 @@ async fn connect_to(config: Config) -> Result<Client, ConnectError> {
         Ok(client) => client,
         Err(error) => return Err(failed(error)),
     };
-    match client.apiserver_version().await {
-        Ok(_) => Ok(client),
-        Err(error) => Err(failed(error)),
+    match timeout(CONNECT_TIMEOUT, client.apiserver_version()).await {
+        Ok(Ok(_)) => Ok(client),
+        Ok(Err(error)) => Err(failed(error)),
+        Err(_) => Err(ConnectError::Unreachable {
+            url,
+            problem: format!("it did not tell its version within {CONNECT_TIMEOUT:?}"),
+        }),
     }
 }
 
@@ -146,5 +156,31 @@ fn unconfigured(error: &InferConfigError) -> ConnectError {
         }
         Some(error) if !in_pod => unusable(None, error),
         _ => ConnectError::Configuration(format!("no cluster is configured: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+    use std::net::TcpListener;
+
+    use kube::Config;
+
+    use super::connect_to;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_answers_is_an_error() {
+        // The kernel accepts the connection, and nobody reads from it.
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let Err(error) = connect_to(Config::new(url.parse().unwrap())).await else {
+            panic!("connected");
+        };
+        let expected = format!(
+            "the API server {url}/ does not answer: it did not tell its version within 60s; check \
+             the address and the network"
+        );
+        assert_eq!(error.to_string(), expected);
     }
 }
