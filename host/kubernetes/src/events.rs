@@ -1,5 +1,6 @@
 //! Events about objects. Publishing has a time limit, and warnings a rate limit, since
-//! a problem is found again at every sync. So have all events of a namespace.
+//! a problem is found again at every sync. So have all events of a namespace, and those of
+//! all namespaces together.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -32,6 +33,20 @@ const IN_NAMESPACE: Limit = Limit {
     one_more_after_ms: 60,
 };
 
+/// Maximum number of events about the objects of all namespaces in a minute. So the recorder
+/// keeps at most 35,000 of them, however many namespaces there are.
+const IN_MINUTE: i64 = 5_000;
+
+/// How many of these are reserved for namespaces that had few in this minute.
+const RESERVED: i64 = 2_000;
+
+/// A namespace may have a reserved event if it had fewer than this part of what is left. So it
+/// takes hundreds of namespaces to use up all of them.
+const RESERVED_PART: i64 = 100;
+
+/// Length of a minute.
+const MINUTE_MS: i64 = 60_000;
+
 /// How many events are published at once, and the time after which one more is.
 #[derive(Clone, Copy)]
 struct Limit {
@@ -61,8 +76,8 @@ impl Events {
         counted.in_namespaces.forget(now);
     }
 
-    /// Publishes an event, unless it is above the rate limit of its namespace, or a warning
-    /// above that of its [`Topic`].
+    /// Publishes an event, unless it is above the rate limit of its namespace or of all
+    /// namespaces, or a warning above that of its [`Topic`].
     pub(crate) async fn publish(
         &self,
         now: Timestamp,
@@ -108,6 +123,7 @@ fn action(event: &Event) -> String {
 struct Counted {
     warnings: Counts<Topic>,
     in_namespaces: Counts<String>,
+    minute: MinuteCounts,
 }
 
 impl Default for Counted {
@@ -115,6 +131,7 @@ impl Default for Counted {
         Self {
             warnings: Counts::new(WARNINGS),
             in_namespaces: Counts::new(IN_NAMESPACE),
+            minute: MinuteCounts::default(),
         }
     }
 }
@@ -123,11 +140,21 @@ impl Counted {
     /// Returns whether an event may be published, and counts it. Events about objects without
     /// a namespace, such as nodes, have no limit together.
     fn allow(&mut self, now: Timestamp, about: &ObjectReference, event: &Event) -> bool {
+        let namespace = about.namespace.as_ref();
+        if namespace.is_some_and(|namespace| !self.minute.has_room(now, namespace)) {
+            return false;
+        }
         if event.warning && !self.warnings.allow_one(now, Topic::of(about, event)) {
             return false;
         }
-        let namespace = about.namespace.clone();
-        namespace.is_none_or(|namespace| self.in_namespaces.allow_one(now, namespace))
+        let Some(namespace) = namespace else {
+            return true;
+        };
+        let may = self.in_namespaces.allow_one(now, namespace.clone());
+        if may {
+            self.minute.count_one(namespace.clone());
+        }
+        may
     }
 }
 
@@ -207,6 +234,36 @@ impl Count {
     }
 }
 
+/// Counts of the events of one minute.
+#[derive(Default)]
+struct MinuteCounts {
+    since: Timestamp,
+    of_all: i64,
+    of_namespaces: HashMap<String, i64>,
+}
+
+impl MinuteCounts {
+    /// Returns whether one more event of a namespace is allowed. Begins the next minute when
+    /// this one is over.
+    fn has_room(&mut self, now: Timestamp, namespace: &str) -> bool {
+        // The clock may have been set back.
+        if !(0..MINUTE_MS).contains(&now.since(self.since)) {
+            *self = Self {
+                since: now,
+                ..Self::default()
+            };
+        }
+        let left = IN_MINUTE - self.of_all;
+        let count = self.of_namespaces.get(namespace).copied();
+        left > RESERVED || count.unwrap_or(0) * RESERVED_PART < left
+    }
+
+    fn count_one(&mut self, namespace: String) {
+        self.of_all += 1;
+        *self.of_namespaces.entry(namespace).or_default() += 1;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use flyball_decision::event::Event;
@@ -269,26 +326,28 @@ mod tests {
         assert_eq!(heard("priorities", "FailedToScaleUpGroup", 1), 1);
     }
 
+    /// Returns how many events are published of so many objects, each of which has one.
+    fn heard(counted: &mut Counted, namespace: Option<&str>, objects: usize, at: i64) -> usize {
+        let published = (0..objects).filter(|number| {
+            let about = ObjectReference {
+                namespace: namespace.map(str::to_owned),
+                name: Some(format!("web-{number}")),
+                ..ObjectReference::default()
+            };
+            let event = Event {
+                warning: number % 2 == 0,
+                reason: "Some".to_owned(),
+                message: String::new(),
+            };
+            counted.allow(Timestamp(at), &about, &event)
+        });
+        published.count()
+    }
+
     #[test]
     fn a_namespace_is_heard_a_thousand_times_at_once_and_a_thousand_times_a_minute() {
         let mut counted = Counted::default();
-        // Of 5,000 objects, each has an event.
-        let mut heard = |namespace: Option<&str>, at: i64| {
-            let published = (0..5_000).filter(|number| {
-                let about = ObjectReference {
-                    namespace: namespace.map(str::to_owned),
-                    name: Some(format!("web-{number}")),
-                    ..ObjectReference::default()
-                };
-                let event = Event {
-                    warning: number % 2 == 0,
-                    reason: "Some".to_owned(),
-                    message: String::new(),
-                };
-                counted.allow(Timestamp(at), &about, &event)
-            });
-            published.count()
-        };
+        let mut heard = |namespace, at| heard(&mut counted, namespace, 5_000, at);
         assert_eq!(heard(Some("noisy"), 0), 1_000);
         assert_eq!(heard(Some("calm"), 0), 1_000, "another namespace");
         assert_eq!(heard(None, 0), 5_000, "nodes");
@@ -296,5 +355,24 @@ mod tests {
 
         counted.in_namespaces.forget(Timestamp(1_000_000));
         assert!(counted.in_namespaces.counts.is_empty());
+    }
+
+    #[test]
+    fn many_noisy_namespaces_share_a_limit_and_leave_room_for_a_calm_one() {
+        let mut counted = Counted::default();
+        for at in [0, 60_000] {
+            // One after the other, so that the last ones find what the others left.
+            let of_noisy = (0..100).map(|number| {
+                let namespace = format!("noisy-{number}");
+                heard(&mut counted, Some(&namespace), 1_008, at)
+            });
+            let of_noisy: usize = of_noisy.sum();
+            assert!((3_000..5_000).contains(&of_noisy), "{of_noisy} at {at}");
+            let of_calm = heard(&mut counted, Some("calm"), 5, at + 30_000);
+            assert_eq!(of_calm, 5, "at {at}");
+            let of_noisy = heard(&mut counted, Some("noisy-0"), 1_008, at + 30_000);
+            assert_eq!(of_noisy, 0, "at {at}");
+        }
+        assert_eq!(heard(&mut counted, None, 5_000, 60_000), 5_000, "nodes");
     }
 }
