@@ -34,11 +34,12 @@ const SCALES: RequestLimits = RequestLimits {
     weight_of_all: usize::MAX,
 };
 
-/// Limits of the reports of a tick. All of them are begun, since the next decision would not
-/// repeat what they say. Their requests have time limits of their own, which are shorter.
+/// Limits of the reports of a tick. They end after ten seconds, since the next decisions wait
+/// for them, also those of other namespaces. What is left out is not lost: the next sync writes
+/// the status, and the record has the events.
 const REPORTS: RequestLimits = RequestLimits {
-    request: Duration::from_secs(60),
-    begin: Duration::MAX,
+    request: Duration::from_secs(4),
+    begin: Duration::from_secs(6),
     ..SCALES
 };
 
@@ -184,7 +185,10 @@ impl Writer for KubernetesWriter {
         if let Some((report, _)) = late.next() {
             let ObjectKey { namespace, name } = &report.autoscaler.key;
             let others = late.count();
-            tracing::warn!(%namespace, %name, others, "status and events took too long to write");
+            tracing::warn!(%namespace, %name, others, "status and events were not written in time");
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
