@@ -53,7 +53,6 @@ pub use self::presence::{Presence, PresenceFinding};
 pub use self::reader::{KubernetesReader, ambiguous_selector};
 pub use self::resource::ReplicaAutoscaler;
 pub use self::selectors::{MatchedGroups, Others, Selectors, TooManyComparisons};
-pub use self::status::StatusObject;
 pub use self::writer::KubernetesWriter;
 /// A connection to an API server.
 pub use kube::Client;

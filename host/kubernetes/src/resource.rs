@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use flyball_decision::text;
 use flyball_replicas::spec::AutoscalerSpec;
+use flyball_replicas::status::AutoscalerStatus;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -38,9 +39,10 @@ pub struct ReplicaAutoscaler {
     /// The spec, or why it can't be read.
     #[serde(default = "no_spec", deserialize_with = "spec_or_error")]
     pub spec: Result<AutoscalerSpec, String>,
-    /// The last written status.
+    /// The last written status, of bounded size: objects of a page of a list are in memory
+    /// together.
     #[serde(default, deserialize_with = "status_or_default")]
-    pub status: StatusObject,
+    pub status: AutoscalerStatus,
 }
 
 fn identity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
@@ -114,9 +116,12 @@ fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> String 
     format!("{field}{rest}: {problem}")
 }
 
-fn status_or_default<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusObject, D::Error> {
+fn status_or_default<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<AutoscalerStatus, D::Error> {
     let text = Box::<RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(text.get()).unwrap_or_default())
+    let status: StatusObject = serde_json::from_str(text.get()).unwrap_or_default();
+    Ok(status.to_core())
 }
 
 /// A patch of a `ReplicaAutoscaler`'s status.

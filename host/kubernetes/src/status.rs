@@ -1,26 +1,29 @@
 //! The status of a `ReplicaAutoscaler` in the API: times in RFC 3339, current metrics
 //! in the form of autoscaling/v2, and the text that `kubectl get` prints under TARGETS.
 
+mod list;
 mod metrics;
 mod targets;
 
 use flyball_decision::text;
 use flyball_decision::time::Timestamp;
-use flyball_replicas::spec::{AutoscalerSpec, CrossVersionObjectReference, limits};
+use flyball_replicas::spec::limits::{MAX_METRICS, MAX_POLICIES};
+use flyball_replicas::spec::{AutoscalerSpec, CrossVersionObjectReference};
 use flyball_replicas::status::{AutoscalerStatus, Condition, PolicyStatus, condition};
 use jiff::fmt::temporal::DateTimePrinter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::list::first_elements;
 use self::metrics::CurrentMetric;
 
 /// Maximum number of conditions that are read.
-const MAX_CONDITIONS: usize = 16;
+pub(crate) const MAX_CONDITIONS: usize = 16;
 
 /// Status of a `ReplicaAutoscaler`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-pub struct StatusObject {
+pub(crate) struct StatusObject {
     /// metadata.generation that the status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     observed_generation: Option<i64>,
@@ -43,11 +46,14 @@ pub struct StatusObject {
     ready: String,
     /// What was measured at the last decision, in the order of the spec's
     /// metrics. A metric that could not be had has an empty type.
+    #[serde(deserialize_with = "first_elements::<_, _, MAX_METRICS>")]
     current_metrics: Vec<CurrentMetric>,
     /// Whether the target can be scaled, whether a decision could be made, and
     /// whether a guardrail changed it.
+    #[serde(deserialize_with = "first_elements::<_, _, MAX_CONDITIONS>")]
     conditions: Vec<ConditionObject>,
     /// The policies that the last decision asked, and their answers.
+    #[serde(deserialize_with = "first_elements::<_, _, MAX_POLICIES>")]
     policies: Vec<PolicyObject>,
 }
 
@@ -118,7 +124,7 @@ impl StatusObject {
     /// spec has no target because it could not be read, the fields about the target
     /// stay empty.
     #[must_use]
-    pub fn new(status: &AutoscalerStatus, spec: &AutoscalerSpec) -> Self {
+    pub(crate) fn new(status: &AutoscalerStatus, spec: &AutoscalerSpec) -> Self {
         let common = Self {
             observed_generation: status.observed_generation,
             last_scale_time: status.last_scale_time.and_then(Time::new),
@@ -144,10 +150,10 @@ impl StatusObject {
         }
     }
 
-    /// Converts the status into the core's form. Someone else may have written it, so it is
-    /// bounded.
+    /// Converts the status into the core's form. Someone else may have written it, so its texts
+    /// are bounded.
     #[must_use]
-    pub fn to_core(&self) -> AutoscalerStatus {
+    pub(crate) fn to_core(&self) -> AutoscalerStatus {
         AutoscalerStatus {
             observed_generation: self.observed_generation,
             last_scale_time: self.last_scale_time.as_ref().and_then(Time::timestamp),
@@ -156,21 +162,14 @@ impl StatusObject {
             current_metrics: self
                 .current_metrics
                 .iter()
-                .take(limits::MAX_METRICS)
                 .map(CurrentMetric::to_core)
                 .collect(),
             conditions: self
                 .conditions
                 .iter()
-                .take(MAX_CONDITIONS)
                 .map(ConditionObject::to_core)
                 .collect(),
-            policies: self
-                .policies
-                .iter()
-                .take(limits::MAX_POLICIES)
-                .map(PolicyObject::to_core)
-                .collect(),
+            policies: self.policies.iter().map(PolicyObject::to_core).collect(),
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Target {
     pub name: &'static str,
     kind: Kind,
     seeds: fn() -> Vec<Vec<u8>>,
+    /// Memory in bytes that reading may take for each byte of a text.
+    memory_for_each_byte: u64,
 }
 
 /// What the bytes of an input are.
@@ -47,17 +49,22 @@ const fn bytes(name: &'static str, read: Read, seeds: fn() -> Vec<Vec<u8>>) -> T
         name,
         kind: Kind::Bytes(read),
         seeds,
+        memory_for_each_byte: 256,
     }
 }
 
 /// All targets.
 pub static TARGETS: [Target; 10] = [
-    bytes("autoscalers", readers::autoscalers, Vec::new),
+    Target {
+        memory_for_each_byte: 64,
+        ..bytes("autoscalers", readers::autoscalers, Vec::new)
+    },
     bytes("components", readers::components, seeds::components),
     Target {
         name: "crowds",
         kind: Kind::Crowd,
         seeds: crowds::seeds,
+        memory_for_each_byte: 64,
     },
     bytes("dumps", readers::dumps, Vec::new),
     bytes("metrics", readers::metrics, seeds::metrics),
@@ -104,10 +111,6 @@ impl Target {
 
     /// Memory in bytes that reading a text of `size` bytes may take.
     fn max_memory(&self, size: usize) -> u64 {
-        let for_each_byte = match self.kind {
-            Kind::Bytes(_) => 256,
-            Kind::Crowd => 64,
-        };
-        (64 << 20) + for_each_byte * u64::try_from(size).unwrap()
+        (64 << 20) + self.memory_for_each_byte * u64::try_from(size).unwrap()
     }
 }

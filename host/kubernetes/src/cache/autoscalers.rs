@@ -91,7 +91,7 @@ impl Autoscalers {
             (None, Ok(spec)) => (Arc::new(spec), None),
             (None, Err(problem)) => (Arc::new(unreadable()), Some(problem.into())),
         };
-        let status = Arc::new(incoming.status.to_core());
+        let status = Arc::new(incoming.status);
         let autoscaler = Arc::new(Autoscaler {
             key: key.clone(),
             uid,

@@ -7,6 +7,8 @@ use flyball_replicas::spec::SEGMENT_PATTERN;
 use flyball_replicas::spec::limits::{self, METRICS};
 use serde_json::{Value, json};
 
+use crate::status::MAX_CONDITIONS;
+
 /// Adds the rules of autoscaling/v2 and our own to the schema of a spec.
 pub(super) fn add_to_spec(spec: &mut Value) {
     rules(
@@ -81,21 +83,21 @@ fn add_zero_rule(spec: &mut Value) {
     }
 }
 
-/// Sets how lists of a status are merged.
+/// Sets how lists of a status are merged, and how long they are at most.
 pub(super) fn add_to_status(status: &mut Value) {
-    let merged =
-        |key: &str| json!({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key] });
-    set(status, "conditions", merged("type"));
     set(
         status,
-        "policies",
-        json!({ "x-kubernetes-list-type": "atomic" }),
+        "conditions",
+        json!({
+            // Our own conditions are added to those that others wrote, as far as these are read.
+            "maxItems": 2 * MAX_CONDITIONS,
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        }),
     );
-    set(
-        status,
-        "currentMetrics",
-        json!({ "x-kubernetes-list-type": "atomic" }),
-    );
+    let atomic = |most: usize| json!({ "maxItems": most, "x-kubernetes-list-type": "atomic" });
+    set(status, "policies", atomic(limits::MAX_POLICIES));
+    set(status, "currentMetrics", atomic(limits::MAX_METRICS));
 }
 
 /// Pattern of a policy's name, the stem of its file: the names that the sandbox

@@ -5,7 +5,7 @@ use flyball_decision::text;
 use flyball_replicas::spec::{CrossVersionObjectReference, MetricIdentifier, MetricSpec, limits};
 use flyball_replicas::status::MetricStatus;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a metric was; `type` says which of the other fields is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +52,7 @@ struct CurrentContainerResource {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct CurrentIdentified {
     /// Which metric.
+    #[serde(deserialize_with = "name_alone")]
     metric: MetricIdentifier,
     /// What was measured.
     current: CurrentValue,
@@ -61,6 +62,7 @@ struct CurrentIdentified {
 #[serde(rename_all = "camelCase")]
 struct CurrentObject {
     /// Which metric.
+    #[serde(deserialize_with = "name_alone")]
     metric: MetricIdentifier,
     /// Whose metric.
     described_object: CrossVersionObjectReference,
@@ -80,6 +82,21 @@ struct CurrentValue {
     /// The value itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Quantity>,
+}
+
+/// Reads the name of a metric. The core has no selector in a status, and one that somebody else
+/// wrote may have any size.
+fn name_alone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MetricIdentifier, D::Error> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+
+    let Named { name } = Named::deserialize(deserializer)?;
+    Ok(MetricIdentifier {
+        name,
+        selector: None,
+    })
 }
 
 /// Converts statuses into the API's form, at the index of the spec's metrics.

@@ -9,6 +9,7 @@ use flyball_replicas::status::{AutoscalerStatus, Condition, MetricStatus, Policy
 use serde_json::json;
 
 use super::StatusObject;
+use crate::resource::ReplicaAutoscaler;
 
 fn spec() -> AutoscalerSpec {
     serde_json::from_value(json!({
@@ -153,7 +154,7 @@ fn what_others_wrote_into_a_status_is_bounded_and_names_of_a_spec_stay() {
         json!({ "type": "External", "external": {
             "metric": { "name": name }, "current": current } })
     };
-    let read: StatusObject = serde_json::from_value(json!({
+    let status = json!({
         "currentMetrics": [
             { "type": long, "containerResource": resource },
             external(&long),
@@ -161,10 +162,41 @@ fn what_others_wrote_into_a_status_is_bounded_and_names_of_a_spec_stay() {
         ],
         "conditions": [{ "type": long, "status": long, "reason": long, "message": long }],
         "policies": [{ "name": long, "digest": long, "reason": long, "message": long }],
-    }))
-    .unwrap();
-    let read = read.to_core();
-    let bytes = serde_json::to_vec(&read).unwrap().len();
+    });
+    // What is kept of an object, also in a page of a list.
+    let object = json!({ "metadata": {}, "status": status });
+    let object: ReplicaAutoscaler = serde_json::from_value(object).unwrap();
+    let bytes = serde_json::to_vec(&object.status).unwrap().len();
     assert!(bytes <= 16 << 10, "{bytes} bytes");
-    assert_eq!(read.current_metrics[2].name, odd);
+    assert_eq!(object.status.current_metrics[2].name, odd);
+}
+
+#[test]
+fn of_long_lists_in_a_status_the_first_elements_are_read_alone() {
+    let expression = json!({ "key": "a", "operator": "In", "values": vec![""; 100_000] });
+    let selector = json!({ "matchExpressions": [expression] });
+    let current = json!({ "averageValue": "1" });
+    let external =
+        json!({ "metric": { "name": "queue", "selector": selector }, "current": current });
+    let mut metrics = vec![json!({}); 300_000];
+    metrics[19] = json!({ "type": "External", "external": external });
+    // Elements that are not read may be anything.
+    metrics[20] = json!("anything");
+    let condition = json!({ "type": "AbleToScale", "status": "True" });
+    let status = json!({
+        "currentMetrics": metrics,
+        "conditions": vec![condition; 10_000],
+        "policies": vec![json!({ "name": "hpa" }); 30_000],
+    });
+    let read: StatusObject = serde_json::from_str(&status.to_string()).unwrap();
+    let bytes = format!("{read:?}").len();
+    assert!(bytes <= 16 << 10, "{bytes} bytes");
+    let read = read.to_core();
+    let lengths = [
+        read.current_metrics.len(),
+        read.conditions.len(),
+        read.policies.len(),
+    ];
+    assert_eq!(lengths, [20, 16, 8]);
+    assert_eq!(read.current_metrics[19].name, "queue");
 }
