@@ -13,6 +13,17 @@ pub enum Cloud {
     Aws(Box<AwsAutoScaling>),
 }
 
+impl Cloud {
+    /// Sends requests only while `leads` returns true. What is not sent fails with
+    /// [`NOT_LEADER`](flyball_nodes::cloud::NOT_LEADER).
+    #[must_use]
+    pub fn while_leading(self, leads: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        match self {
+            Self::Aws(cloud) => Self::Aws(Box::new(cloud.while_leading(leads))),
+        }
+    }
+}
+
 /// Returns how the cloud that made an instance labels its nodes, by the node's
 /// `spec.providerID`. `None` for an unknown cloud.
 #[must_use]

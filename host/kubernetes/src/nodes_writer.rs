@@ -76,6 +76,12 @@ impl KubernetesNodesWriter {
         Self { led_before, ..self }
     }
 
+    /// Returns the leadership that the writer asks.
+    #[must_use]
+    pub fn leadership(&self) -> Leadership {
+        self.leadership.clone()
+    }
+
     fn reference(&self, about: &Subject) -> ObjectReference {
         let (kind, namespace, name, uid) = match about {
             Subject::Pod { key, uid } => ("Pod", Some(&*key.namespace), &*key.name, Some(&**uid)),

@@ -132,13 +132,16 @@ pub struct TemplateTaint {
     pub effect: Arc<str>,
 }
 
+/// Class of the error of a call that was not sent, since another instance leads by now.
+pub const NOT_LEADER: &str = "NotLeader";
+
 /// Error of a call to a cloud.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct CloudError {
     /// Stable class, CamelCase: `NotFound`, `AccessDenied`, `Throttled`,
     /// `OutOfResources`, `InvalidSize`, `MinSize` (a deletion would take the group below
-    /// its smallest size), `Unreachable`, `Other`.
+    /// its smallest size), `NotLeader` ([`NOT_LEADER`]), `Unreachable`, `Other`.
     pub class: &'static str,
     /// Message for people that names the node group and the call.
     pub message: String,

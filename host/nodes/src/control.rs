@@ -242,7 +242,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     async fn observe(&mut self, now: Timestamp) -> Result<Census, EarlyExit> {
         self.reader.release();
         let groups = self.cloud.node_groups(now).await;
-        let groups = groups.map_err(EarlyExit::CloudUnavailable)?;
+        let groups = groups.map_err(EarlyExit::without_groups)?;
         let (history, backoffs) = (&mut self.history, &mut self.backoffs);
         let options = &self.options;
         let take = |state: &mut _| history.take_census(now, state, &groups, backoffs, options);

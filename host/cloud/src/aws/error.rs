@@ -5,7 +5,9 @@ use std::error::Error;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_autoscaling::error::{ProvideErrorMetadata, SdkError};
 use flyball_decision::text::with_causes;
-use flyball_nodes::cloud::CloudError;
+use flyball_nodes::cloud::{CloudError, NOT_LEADER};
+
+use super::leading::NotLeader;
 
 /// Converts the error of a call. The message names the call, its subject and the cause.
 pub(super) fn call_error<E, R>(call: &str, subject: &str, error: SdkError<E, R>) -> CloudError
@@ -85,6 +87,11 @@ where
     if causes(error).any(|cause| cause.is::<CredentialsError>()) {
         return "AccessDenied";
     }
+    match causes(error).find_map(|cause| cause.downcast_ref::<NotLeader>()) {
+        Some(NotLeader::NotSent) => return NOT_LEADER,
+        Some(NotLeader::NotSentAgain) => return "Unreachable",
+        None => {}
+    }
     match error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => "Unreachable",
         _ => "Other",
@@ -108,6 +115,9 @@ where
         }
         Some(_) => return format!("the AWS credentials can't be used: {first}"),
         None => {}
+    }
+    if causes(error).any(|cause| cause.is::<NotLeader>()) {
+        return first;
     }
     match error {
         SdkError::TimeoutError(_) => "AWS did not answer in time".to_owned(),

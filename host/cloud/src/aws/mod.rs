@@ -10,6 +10,7 @@ mod discovery;
 mod error;
 mod groups;
 mod instance_types;
+mod leading;
 mod options;
 mod provider_id;
 mod purchase;
@@ -26,6 +27,7 @@ use tokio::sync::Mutex;
 pub use self::connection::Connection;
 pub use self::discovery::{AutoDiscovery, all_tags, filter};
 use self::error::{call_error, order_error};
+use self::leading::WhileLeading;
 pub use self::provider_id::{instance, provider_id};
 use crate::prices::NodePrices;
 use crate::spec::NodeGroupSpec;
@@ -114,6 +116,17 @@ impl AwsAutoScaling {
     #[must_use]
     pub fn with_prices(mut self, prices: NodePrices) -> Self {
         self.prices = prices;
+        self
+    }
+
+    /// Sends requests only while `leads` returns true. It is asked right before each request
+    /// and each retry, also of those that only read: an order that is under way when the lease
+    /// is lost ends in time to be recorded.
+    #[must_use]
+    pub fn while_leading(mut self, leads: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let config = self.client.config().to_builder();
+        let config = config.interceptor(WhileLeading(leads)).build();
+        self.client = aws_sdk_autoscaling::Client::from_conf(config);
         self
     }
 

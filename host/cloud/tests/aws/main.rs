@@ -4,6 +4,7 @@
     reason = "a panic is how a test says what is wrong"
 )]
 
+mod leading;
 mod leaving;
 mod moto;
 mod vectors;

@@ -1,7 +1,7 @@
 //! Reasons to end a pass before it repairs or plans anything.
 
 use super::pass_result::PassResult;
-use crate::cloud::CloudError;
+use crate::cloud::{CloudError, NOT_LEADER};
 use crate::findings::Findings;
 use crate::ports::NodeEvent;
 use crate::record::{Incident, NodeVerdict};
@@ -12,6 +12,8 @@ use crate::scale_up::Plan;
 pub(super) enum EarlyExit {
     /// The cloud failed to list its groups.
     CloudUnavailable(CloudError),
+    /// The cloud was not asked for its groups, since another instance leads by now.
+    NotLeader,
     /// Too many nodes are unready to decide anything.
     ClusterUnhealthy {
         /// Number of unready nodes.
@@ -22,9 +24,18 @@ pub(super) enum EarlyExit {
 }
 
 impl EarlyExit {
+    /// Returns why a pass ends if the groups could not be listed.
+    pub(super) fn without_groups(error: CloudError) -> Self {
+        match error.class {
+            NOT_LEADER => Self::NotLeader,
+            _ => Self::CloudUnavailable(error),
+        }
+    }
+
     /// Returns the result of the pass. `repairs` are the findings of the stages before.
     pub(super) fn result(self, repairs: Findings) -> PassResult {
         let (stage, code, message, event_message) = match self {
+            Self::NotLeader => return PassResult::new(repairs, None),
             Self::CloudUnavailable(error) => {
                 let message = format!("cannot list the node groups: {}", error.message);
                 let event_message = message.clone();

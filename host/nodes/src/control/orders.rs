@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::NodeLoop;
 use super::plan_events::{RoundOutcome, plan_events, round_outcomes};
-use crate::cloud::{CloudError, CloudProvider};
+use crate::cloud::{CloudError, CloudProvider, NOT_LEADER};
 use crate::findings::Findings;
 use crate::ports::{NodeEvent, NodesReader, NodesWriter};
 use crate::record::{Incident, Order, OrderOutcome};
@@ -65,16 +65,12 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     async fn send_orders(&mut self, now: Timestamp, orders: &[Order]) -> SentOrders {
         let mut sent = SentOrders::default();
         let mut refused: Vec<&Arc<str>> = Vec::new();
-        let mut leads = true;
         for order in orders {
-            leads = leads && self.writer.leads();
             let outcome = if self.options.observe {
                 not_tried(
                     "Observed",
                     "orders are only observed (--nodes-mode=observe)",
                 )
-            } else if !leads {
-                not_tried("NotLeader", "another instance leads by now")
             } else if refused.contains(&&order.group) {
                 not_tried("NotTried", "an order of this group was refused before")
             } else {
@@ -85,16 +81,19 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 }
                 outcome
             };
-            if outcome != OrderOutcome::Ordered {
-                refused.push(&order.group);
+            match &outcome {
+                OrderOutcome::Ordered => {}
+                OrderOutcome::Failed { class, .. } if **class == *NOT_LEADER => {}
+                OrderOutcome::Failed { .. } => refused.push(&order.group),
             }
             sent.outcomes.push(outcome);
         }
-        sent.is_refused = leads && !refused.is_empty() && !self.options.observe;
+        sent.is_refused = self.writer.leads() && !refused.is_empty() && !self.options.observe;
         sent
     }
 
-    /// Sends one order. Returns its outcome, and its log lines and events.
+    /// Sends one order, if this instance still leads. Returns its outcome, and its log lines and
+    /// events.
     pub(super) async fn send_order(
         &mut self,
         now: Timestamp,
@@ -106,6 +105,10 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             to,
             max,
         } = order;
+        // What came before, such as another order, may have taken until the lease was lost.
+        if !self.writer.leads() {
+            return (not_leader(), Findings::default());
+        }
         let sizes = format!("{to} instead of {from} (max: {max})");
         let sent = format!("Scale-up: setting group {group} size to {sizes}");
         let sent = NodeEvent::normal("ScaledUpGroup", sent);
@@ -115,6 +118,9 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 let message = format!("Scale-up: group {group} size set to {sizes}");
                 let accepted = NodeEvent::normal("ScaledUpGroup", message);
                 (OrderOutcome::Ordered, accepted)
+            }
+            Err(error) if error.class == NOT_LEADER => {
+                return (not_leader(), Findings::default());
             }
             // If the cloud accepted the order and only its answer was lost, the next census
             // counts the nodes as missing.
@@ -171,6 +177,10 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             self.save_states();
         }
     }
+}
+
+fn not_leader() -> OrderOutcome {
+    not_tried(NOT_LEADER, "another instance leads by now")
 }
 
 fn not_tried(class: &str, message: &str) -> OrderOutcome {

@@ -11,7 +11,7 @@ use futures::stream::{self, StreamExt as _};
 
 use super::NodeLoop;
 use crate::census::Census;
-use crate::cloud::{CloudError, CloudProvider};
+use crate::cloud::{CloudError, CloudProvider, NOT_LEADER};
 use crate::findings::Findings;
 use crate::ports::{
     DrainMark, EvictError, NodeChange, NodeEvent, NodesReader, NodesWriter, Subject, TaintChange,
@@ -35,9 +35,6 @@ pub(super) const DELETION_CANDIDATE: &str = "DeletionCandidateOfClusterAutoscale
 
 /// Number of requests at a time.
 pub(super) const CONCURRENCY: usize = 16;
-
-/// Class of the error for a call to the cloud that was not made.
-const NOT_LEADER: &str = "NotLeader";
 
 /// How often drains are advanced in a row: one step can make the next possible at once.
 const MAX_ADVANCES: u32 = 4;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::NodeLoop;
 use crate::census::{Census, FailureReport, GroupCensus, NodeFailure};
-use crate::cloud::{CloudError, CloudProvider, InstanceError, NodeGroup};
+use crate::cloud::{CloudError, CloudProvider, InstanceError, NOT_LEADER, NodeGroup};
 use crate::findings::Findings;
 use crate::ports::{NodeEvent, NodesReader, NodesWriter};
 use crate::record::Incident;
@@ -279,6 +279,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         repair.target -= deleted;
         let outcome = match failed.cloned() {
             None => RepairOutcome::Repaired(format!("{deleted} deleted")),
+            Some(error) if deleted == 0 && error.class == NOT_LEADER => RepairOutcome::NotLeader,
             Some(error) => RepairOutcome::CloudFailed { error, deleted },
         };
         Deletion { outcome, instances }
@@ -305,6 +306,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 repair.target -= missing;
                 RepairOutcome::Repaired(format!("target taken back to {}", repair.target))
             }
+            Err(error) if error.class == NOT_LEADER => RepairOutcome::NotLeader,
             Err(error) => RepairOutcome::CloudFailed { error, deleted: 0 },
         }
     }

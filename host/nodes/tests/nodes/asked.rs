@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use flyball_decision::expander::ExpanderRanking;
 use flyball_decision::policy::PolicyFailure;
+use flyball_nodes::cloud::{InstanceError, InstanceState, NOT_LEADER};
 use flyball_nodes::record::OrderOutcome;
 use flyball_nodes::state::Owner;
 use flyball_placement::{AffinityTerm, LabelSelector, Pod, Requirement};
@@ -291,4 +292,61 @@ fn no_instance_is_terminated_once_another_process_leads() {
     assert_eq!(usual[at + 1], terminated, "right after: {usual:?}");
     let deposed = calls(evicted);
     assert_eq!(deposed.last().unwrap(), evicted, "{deposed:?}");
+}
+
+/// Returns a world in which an order was sent, and whose cloud does not send this call.
+fn ordered(unsent: &str) -> World {
+    let mut world = one_group();
+    world.stall("a");
+    world.tick(10_000);
+    world.records();
+    world.calls();
+    world.fail(unsent, NOT_LEADER, false);
+    world
+}
+
+#[test]
+fn a_call_that_was_not_sent_since_another_process_leads_is_no_failure_of_the_cloud() {
+    let mut world = one_group();
+    world.fail("increase a", NOT_LEADER, false);
+    world.depose_at("increase a");
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase a by 1"]);
+    let records = world.records();
+    let outcomes = records.iter().flat_map(|record| &record.outcomes);
+    let outcomes: Vec<&OrderOutcome> = outcomes.collect();
+    let [OrderOutcome::Failed { class, .. }] = &outcomes[..] else {
+        panic!("{outcomes:?}");
+    };
+    assert_eq!(&**class, NOT_LEADER);
+    let failed = |event: &String| event.contains("FailedToScaleUpGroup");
+    assert!(!world.events().iter().any(failed));
+
+    let mut unlisted = one_group();
+    unlisted.fail("groups", NOT_LEADER, false);
+    unlisted.tick(10_000);
+    assert!(unlisted.records().is_empty());
+    assert_eq!(unlisted.events(), NONE);
+
+    // An order that is not delivered, and one whose instance fails.
+    let mut missing = ordered("decrease a");
+    missing.tick(15 * MINUTE + 20_000);
+    assert_eq!(missing.calls(), ["decrease a by 1"]);
+    let mut failing = ordered("delete a");
+    failing.deliver("a");
+    failing.change("a", |group| {
+        group.instances[0].state = InstanceState::Failed(InstanceError {
+            out_of_resources: true,
+            code: "Gone".to_owned(),
+            message: "gone".to_owned(),
+        });
+    });
+    failing.tick(20_000);
+    assert_eq!(failing.calls(), ["delete a: a-0"]);
+    for world in [missing, failing] {
+        let records = world.records();
+        let incidents = records.iter().flat_map(|record| &record.incidents);
+        let incidents: Vec<_> = incidents.collect();
+        assert!(incidents.is_empty(), "{incidents:?}");
+    }
 }

@@ -253,6 +253,23 @@ fn another_process_neither_orders_twice_nor_forgets() {
 }
 
 #[test]
+fn nodes_that_were_marked_are_not_replaced_once_another_process_leads() {
+    let mut world = world(|_| ());
+    let mut now = 0;
+    run(&mut world, &mut now, ORDERED - 1);
+    world.depose_at("update large-2");
+    let calls = run(&mut world, &mut now, ORDERED);
+    assert_eq!(
+        calls,
+        ["update large-0", "update large-1", "update large-2"]
+    );
+    assert_eq!(world.group_sizes("small"), (0, 0));
+    let steps = step_names(&world);
+    let dropped = "large-2 ReplacementDropped".to_owned();
+    assert!(steps.contains(&dropped), "{steps:#?}");
+}
+
+#[test]
 fn nodes_stay_if_what_should_replace_them_does_not_come() {
     // Out of capacity: the group is backed off, and not proposed again until that is over.
     let mut refused = replacing();

@@ -151,7 +151,8 @@ impl World {
         move || follows.store(true, Ordering::Relaxed)
     }
 
-    /// Makes another process the leader with a call such as `evict web-0`.
+    /// Makes another process the leader with a call such as `evict web-0`, `update a-0` or
+    /// `increase a`.
     pub fn depose_at(&mut self, call: &str) {
         self.lock().deposed_at = Some(call.to_owned());
     }

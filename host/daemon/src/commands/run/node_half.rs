@@ -55,7 +55,10 @@ impl Nodes {
         let chain = options.expanders.clone();
         let cloud = connect(&args.nodes).await?;
         let clock = WallClock::new(daemon.stop.clone(), args.clock_offset, cluster.waiting());
+        // A daemon that follows lists the groups too.
         Box::pin(log_groups(&cloud, &clock)).await;
+        let leadership = writer.leadership();
+        let cloud = cloud.while_leading(move || leadership.leads());
         let control_loop = NodeLoop::new(options, cluster.clone(), cloud, writer, clock, ports);
         Ok(Self {
             chain,

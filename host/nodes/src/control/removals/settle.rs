@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Done, NOT_LEADER, NodeLoop, Removals};
-use crate::cloud::{CloudError, CloudProvider};
+use super::{Done, NodeLoop, Removals};
+use crate::cloud::{CloudError, CloudProvider, NOT_LEADER};
 use crate::ports::{EvictError, NodeEvent, NodesReader, NodesWriter, Subject, WriteError};
 use crate::readiness::TO_BE_DELETED;
 use crate::scale_down::drain::{Advanced, Drain, Eviction, Step};

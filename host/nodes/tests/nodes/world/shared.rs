@@ -41,7 +41,7 @@ pub struct Inner {
     pub led_before: Option<Timestamp>,
     /// A change to make once the state was read so many times.
     pub later: Option<(u32, Change)>,
-    /// The eviction with which another process becomes the leader.
+    /// The write or the order with which another process becomes the leader.
     pub deposed_at: Option<String>,
     /// Nodes that somebody else cordons right before the next write.
     pub cordoned_at_update: BTreeSet<String>,
@@ -136,6 +136,15 @@ impl Inner {
     }
 }
 
+impl Shared {
+    /// Makes another process the leader if this is the call to do so.
+    fn depose_at(&self, inner: &Inner, call: &str) {
+        if inner.deposed_at.as_deref() == Some(call) {
+            self.1.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl NodesReader for Shared {
     fn synced(&self) -> bool {
         true
@@ -181,10 +190,14 @@ impl NodesWriter for Shared {
     }
 
     async fn update_node(&self, _: Timestamp, change: NodeChange) -> Result<(), WriteError> {
+        if !self.leads() {
+            return Err(WriteError::NotLeader);
+        }
         let mut inner = self.0.lock().unwrap();
         let name = &change.name;
         let call = format!("update {name}");
         inner.calls.push(call.clone());
+        self.depose_at(&inner, &call);
         if let Some(failure) = inner.failures.get(&call) {
             let message = failure.error.message.clone();
             return Err(WriteError::Failed { message });
@@ -243,9 +256,7 @@ impl NodesWriter for Shared {
         let uid = &eviction.uid;
         let call = format!("evict {uid}");
         inner.calls.push(call.clone());
-        if inner.deposed_at.as_ref() == Some(&call) {
-            self.1.store(true, Ordering::Relaxed);
-        }
+        self.depose_at(&inner, &call);
         if let Some(failure) = inner.failures.get(&call) {
             let message = failure.error.message.clone();
             return Err(match failure.error.class {
@@ -303,6 +314,7 @@ impl CloudProvider for Shared {
     async fn increase_size(&self, _: Timestamp, group: &str, by: u32) -> Result<(), CloudError> {
         let (call, with) = (format!("increase {group}"), format!(" by {by}"));
         let mut inner = self.0.lock().unwrap();
+        self.depose_at(&inner, &call);
         inner.call(&call, &with, |inner| inner.grow(group, by))
     }
 
