@@ -4,6 +4,7 @@
 //! It reads no system clock and spawns no tasks: any executor that polls a future can
 //! drive it, also in virtual time.
 
+mod answers;
 mod cached_decision;
 mod due;
 mod fuel;
@@ -13,6 +14,7 @@ mod schedule;
 
 use std::sync::Arc;
 
+use self::answers::AnswerBytes;
 use self::cached_decision::CachedDecision;
 use self::due::Due;
 use self::fuel::TickFuel;
@@ -31,9 +33,9 @@ use flyball_decision::policy::{PolicyEngine, WantedInput, kind};
 use flyball_decision::ports::{Clock, DecisionPorts};
 use flyball_decision::time::Timestamp;
 
-/// Time until objects are observed for which their namespace had no rows left. Each
-/// observation may fetch the usage of all pods of the namespace.
-const ROWS_PAUSE_MS: i64 = 1000;
+/// Time until objects are observed for which their namespace had no rows left, or earlier
+/// answers left no room. Each observation may fetch the usage of all pods of the namespace.
+const PAUSE_MS: i64 = 1000;
 
 /// The loop over all autoscalers.
 pub struct ReplicaLoop<R, W, C> {
@@ -93,7 +95,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     /// Handles the objects that are due at `now`. Returns when the next one is due: at
     /// once if decisions were put off because their policies have used up the fuel of a
     /// tick for their namespace, and after a pause if the observations before have used up
-    /// its rows.
+    /// its rows, or the answers before its bytes.
     pub async fn tick(&mut self, now: Timestamp) -> Timestamp {
         let autoscalers = self.reader.autoscalers();
         let store = &*self.ports.store;
@@ -141,7 +143,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             ) {
                 now
             } else if !rows.take(namespace, entry.rows_observed, row_limit) {
-                now.plus(ROWS_PAUSE_MS)
+                now.plus(PAUSE_MS)
             } else {
                 return true;
             };
@@ -182,7 +184,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             match observation {
                 Ok(observation) => due.observation = Some(observation),
                 Err(NoRowsLeft { rows }) => {
-                    let again = now.plus(ROWS_PAUSE_MS);
+                    let again = now.plus(PAUSE_MS);
                     self.schedule.put_off(due.slot, due.turn, again);
                     if let Some(entry) = self.schedule.entry(due.slot) {
                         entry.rows_observed = rows;
@@ -218,7 +220,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                     take_in(entry, now, observation, &due.wants);
                 } else {
                     due.observation = None;
-                    let again = now.plus(ROWS_PAUSE_MS);
+                    let again = now.plus(PAUSE_MS);
                     self.schedule.put_off(due.slot, due.turn, again);
                 }
             }
@@ -226,6 +228,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     }
 
     fn decide(&mut self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
+        let mut answers = AnswerBytes::default();
         for due in &mut due {
             let Some(observation) = &due.observation else {
                 continue;
@@ -250,11 +253,16 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 continue;
             }
             let (namespace, policies) = (&due.autoscaler.key.namespace, &entry.prepared.policies);
-            if self
-                .fuel
-                .is_used_up(self.options.policy_tick_fuel, namespace, policies)
-            {
-                self.schedule.put_off(due.slot, due.turn, now);
+            let fuel_budget = self.options.policy_tick_fuel;
+            let again = if self.fuel.is_used_up(fuel_budget, namespace, policies) {
+                Some(now)
+            } else if answers.are_used_up(namespace) {
+                Some(now.plus(PAUSE_MS))
+            } else {
+                None
+            };
+            if let Some(again) = again {
+                self.schedule.put_off(due.slot, due.turn, again);
                 due.observation = None;
                 continue;
             }
@@ -292,6 +300,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 self.fuel.took(namespace, &policy.name, fuel);
             }
             entry.took_fuel(decision.fuel().iter().sum());
+            answers.took(namespace, decision.answer_bytes());
             due.decision = Some(Box::new(decision));
             self.count_removal(now, due);
         }

@@ -1,5 +1,6 @@
 //! Checks policies' descriptions and answers, which are input from outside.
 
+pub(crate) mod texts;
 pub(crate) mod verdicts;
 
 use flyball_decision::context::Reason;
@@ -8,6 +9,7 @@ use flyball_decision::policy::{Description, STATE_LIMIT, interface, kind};
 use flyball_decision::replica::{Proposal, ReplicaDecision, ReplicaInput};
 use flyball_decision::text::readable;
 
+use self::texts::Explained as _;
 use crate::error::LoadError;
 
 const CODE_BYTES: usize = 64;
@@ -17,6 +19,9 @@ const SENTENCE_BYTES: usize = 1024;
 const ARGUMENTS: usize = 32;
 const ARGUMENT_NAME_BYTES: usize = 64;
 const ARGUMENT_VALUE_BYTES: usize = 1024;
+/// Maximum size of all texts of a decision: three KiB for each of the 21 reasons that an
+/// object with as many metrics as a spec may have gets.
+const DECISION_BYTES: usize = 64 << 10;
 const NAME_BYTES: usize = 63;
 const VERSION_BYTES: usize = 64;
 const SUMMARY_BYTES: usize = 256;
@@ -58,6 +63,7 @@ pub(crate) fn accept(
         .chain([&mut decision.reason])
         .for_each(readable_reason);
     named_reason(&mut decision.reason);
+    texts::check_size(decision.reasons(), DECISION_BYTES)?;
     Ok(decision)
 }
 

@@ -1,5 +1,6 @@
 //! One version of a policy: loads it, and asks it for decisions.
 
+mod charge;
 mod configuration;
 
 use std::sync::{Arc, Mutex};
@@ -14,12 +15,12 @@ use flyball_decision::scale_down::{
     MoveVerdicts, NodeVerdicts, PodVerdicts, ScaleDownMovesInput, ScaleDownNodesInput,
     ScaleDownPodsInput,
 };
-use flyball_decision::text::readable;
 use flyball_tasks::bounded;
 use wasmtime::Store;
 
 use self::configuration::CheckedConfigurations;
 pub(crate) use self::configuration::{CheckedContext, NAMESPACE_STEPS};
+use crate::answer::texts::Explained;
 use crate::answer::{self, verdicts};
 use crate::code::Artifact;
 use crate::compile::{LoadRequest, Source};
@@ -40,9 +41,6 @@ pub const DEFAULT_POLICY_BYTES: u64 = 32 << 20;
 /// Bytes that a row of an input takes in a policy's memory, in the encoding of the contract
 /// and once more in the policy's own form: an estimate.
 const ROW_BYTES: usize = 64;
-
-const REFUSAL_CODE_BYTES: usize = 64;
-const REFUSAL_MESSAGE_BYTES: usize = 1024;
 
 /// A policy that is compiled and linked and has described itself. Every decision runs in
 /// a store of its own.
@@ -238,7 +236,7 @@ impl CompiledPolicy {
     }
 
     /// Asks in a fresh store, and returns only answers that conform to the contract.
-    fn ask<A>(
+    fn ask<A: Explained>(
         &self,
         asked: &Question<'_>,
         call: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<Result<A, Refusal>>,
@@ -258,11 +256,16 @@ impl CompiledPolicy {
                 usage,
                 outcome,
                 log,
-            } = bounded(|| confine::run(&self.engine, &self.budget, asked.size(), call));
-            let answer = outcome
-                .and_then(|answer| answer.map_err(refused))
-                .and_then(|answer| accept(answer).map_err(PolicyFailure::InvalidAnswer));
-            PolicyOutcome { usage, answer, log }
+            } = bounded(|| {
+                confine::run(&self.engine, &self.budget, asked.size(), |store| {
+                    charge::answer(store, call, accept)
+                })
+            });
+            PolicyOutcome {
+                usage,
+                answer: outcome.flatten(),
+                log,
+            }
         });
         outcome.unwrap_or_else(|panic| not_asked(PolicyFailure::Trapped(panic)))
     }
@@ -421,10 +424,4 @@ fn describe(
     })?;
     answer::check_description(&description, |kind| contract.exports(surface, kind))?;
     Ok(description)
-}
-
-fn refused(mut refusal: Refusal) -> PolicyFailure {
-    readable(&mut refusal.code, REFUSAL_CODE_BYTES);
-    readable(&mut refusal.message, REFUSAL_MESSAGE_BYTES);
-    PolicyFailure::Refused(format!("{}: {}", refusal.code, refusal.message))
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::ROWS_PAUSE_MS;
+use super::PAUSE_MS;
 use super::cached_decision::CachedDecision;
 use crate::memory::ObjectMemory;
 use crate::observe::{Columns, Prepared};
@@ -313,7 +313,7 @@ impl Turn {
     /// Returns whether a turn that was put off is to be taken.
     fn is_up(&self, now: Timestamp) -> bool {
         // A time that is further away means that the clock was set back.
-        self.again <= now || self.again > now.plus(ROWS_PAUSE_MS)
+        self.again <= now || self.again > now.plus(PAUSE_MS)
     }
 }
 

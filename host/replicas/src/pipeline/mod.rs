@@ -340,6 +340,12 @@ impl Decision {
         &self.fuel
     }
 
+    /// Returns an estimate of the memory that the policies' answers and logs take.
+    #[must_use]
+    pub fn answer_bytes(&self) -> usize {
+        self.record.answer_bytes()
+    }
+
     /// Returns whether the replicas were outside their bounds, so that no policy was asked.
     #[must_use]
     pub fn keeps_bounds(&self) -> bool {

@@ -308,8 +308,8 @@ impl Decision {
 
 const PUT_OFF: &str = "the decision was put off for a sync period or longer: the objects of \
     this namespace use more fuel than a tick has for their policies (--policy-tick-fuel), or more \
-    rows of pods and metrics or comparisons of labels than it has for the namespace, or are more \
-    than 10,000";
+    rows of pods and metrics, comparisons of labels or bytes of answers than it has for the \
+    namespace, or are more than 10,000";
 const GOT_SCALE: &str = "the HPA controller was able to get the target's current scale";
 
 /// A status and events under construction.

@@ -43,6 +43,15 @@ impl RingRecord for DecisionRecord {
     }
 }
 
+impl DecisionRecord {
+    /// Estimates the memory that the answers of all policies take that were asked, and what
+    /// they logged.
+    pub(crate) fn answer_bytes(&self) -> usize {
+        let parts = self.policies.iter().flat_map(PolicyRecord::parts);
+        parts.map(answer_bytes).sum()
+    }
+}
+
 /// See [`RingRecord::each_shared`].
 fn each_shared(record: &DecisionRecord, mut visit: impl FnMut(usize, &dyn Fn() -> usize)) {
     for names in [&record.names.pods, &record.names.metrics] {
@@ -154,11 +163,6 @@ fn own_bytes(record: &DecisionRecord) -> usize {
 }
 
 fn policy_bytes(policy: &PolicyRecord) -> usize {
-    let answer = match &policy.answer {
-        Ok(decision) => decision_bytes(decision),
-        Err(failure) => text(failure.message()),
-    };
-    let log = policy.log.iter().map(|(_, line)| text(line));
     let inputs = policy.context.inputs.iter().map(granted_bytes);
     let version = policy.version.iter().flat_map(|version| {
         let PolicyVersion {
@@ -174,10 +178,18 @@ fn policy_bytes(policy: &PolicyRecord) -> usize {
     size_of::<PolicyRecord>()
         + shared_text(&policy.name)
         + version
-        + answer
-        + log.sum::<usize>()
+        + answer_bytes(policy)
         + inputs.sum::<usize>()
         + samples(&policy.own)
+}
+
+fn answer_bytes(policy: &PolicyRecord) -> usize {
+    let answer = match &policy.answer {
+        Ok(decision) => decision_bytes(decision),
+        Err(failure) => text(failure.message()),
+    };
+    let log = policy.log.iter().map(|(_, line)| text(line));
+    answer + log.sum::<usize>()
 }
 
 fn decision_bytes(decision: &ReplicaDecision) -> usize {

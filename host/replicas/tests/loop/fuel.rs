@@ -113,7 +113,7 @@ fn an_object_that_is_late_says_why() {
         .into_iter()
         .find(|record| *record.object.name == *"n1");
     let text = record.unwrap().document().to_string();
-    let line = "put off: other objects of namespace noisy had used up the fuel or the rows of";
+    let line = "put off: other objects of namespace noisy had used up the fuel, rows or bytes of";
     assert!(text.contains(line), "{text}");
 }
 

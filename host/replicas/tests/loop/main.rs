@@ -2,6 +2,7 @@
 //! times, modes, conflicts, failures and fallback, memory, records and replay.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod answers;
 mod cached_decision;
 mod fuel;
 mod guardrails;

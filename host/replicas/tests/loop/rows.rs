@@ -14,7 +14,7 @@ use crate::to;
 use crate::world::{World, policy};
 
 /// Returns the objects that were decided in the last tick of this world.
-fn decided(world: &mut World, now: i64) -> (Vec<String>, i64) {
+pub(crate) fn decided(world: &mut World, now: i64) -> (Vec<String>, i64) {
     let known = world.records().len();
     let next = world.tick(now);
     let records = world.records();

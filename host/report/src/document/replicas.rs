@@ -58,7 +58,7 @@ fn put_off(record: &DecisionRecord) -> Option<Note> {
         (Tone::Plain, format!(" (due at {})", since.to_rfc3339()))
     };
     let text = format!(
-        "other objects of namespace {} had used up the fuel or the rows of earlier ticks{text}",
+        "other objects of namespace {} had used up the fuel, rows or bytes of answers of earlier ticks{text}",
         record.object.namespace
     );
     Some(Note::about(0, "put off:".to_owned(), text).in_tone(tone))

@@ -5,7 +5,10 @@ use flyball_decision::context::Reason;
 use flyball_decision::policy::STATE_LIMIT;
 use flyball_decision::scale_down::{MAX_REASONS, MoveVerdicts, NodeVerdicts, PodVerdicts};
 
-use super::{at_most, named_reason, readable_reason, reason};
+use super::{at_most, named_reason, readable_reason, reason, texts};
+
+/// Maximum size of all texts of an answer: a KiB for each of its reasons.
+const VERDICTS_BYTES: usize = MAX_REASONS << 10;
 
 /// Checks verdicts about pods against the limits of the contract, and makes their texts
 /// safe to display.
@@ -49,5 +52,5 @@ fn accept_reasons(reasons: &mut [Reason]) -> Result<(), String> {
         readable_reason(one);
         named_reason(one);
     }
-    Ok(())
+    texts::check_size(reasons.iter(), VERDICTS_BYTES)
 }

@@ -22,8 +22,11 @@ pub struct Guest {
     pub code: String,
     pub sentence: String,
     pub state: Option<String>,
-    /// Number of (empty) proposals.
+    /// Number of proposals, which are empty but for their arguments.
     pub proposals: u32,
+    /// Number of arguments of each reason, as large as they may be. All reasons have the
+    /// same list of them.
+    pub arguments: usize,
     pub leading: Option<u32>,
     /// Code and message of a typed error, instead of an answer.
     pub error: Option<(&'static str, &'static str)>,
@@ -52,6 +55,7 @@ impl Default for Guest {
             sentence: "as always".into(),
             state: None,
             proposals: 0,
+            arguments: 0,
             leading: None,
             error: None,
             decide: String::new(),
@@ -163,10 +167,19 @@ impl Guest {
             image.word(body, 1);
             image.0[body + 8..body + 16].copy_from_slice(&replicas.to_le_bytes());
         }
+        let arguments = image.reserve(16 * self.arguments);
+        for row in 0..self.arguments {
+            image.text(arguments + 16 * row, &"n".repeat(64));
+            image.text(arguments + 16 * row + 8, &"v".repeat(1024));
+        }
         image.text(body + 16, &self.code);
+        image.list(body + 24, arguments, self.arguments);
         image.text(body + 32, &self.sentence);
         let count = usize::try_from(self.proposals).unwrap();
         let proposals = image.reserve(96 * count);
+        for row in 0..count {
+            image.list(proposals + 96 * row + 80, arguments, self.arguments);
+        }
         image.list(body + 40, proposals, count);
         if let Some(leading) = self.leading {
             image.word(body + 48, 1);

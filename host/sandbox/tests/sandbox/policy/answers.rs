@@ -6,7 +6,7 @@ use flyball_decision::policy::{Policy as _, PolicyFailure};
 use flyball_decision::replica::{MetricInput, ReplicaInput};
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET};
 
-use super::{context, decide, engine, failure, input};
+use super::{context, decide, engine, failure, input, load};
 use crate::guest::Guest;
 
 #[test]
@@ -69,6 +69,44 @@ fn answers_are_held_to_the_contract() {
         .answer
         .is_ok()
     );
+}
+
+/// All reasons of an answer may point at the same texts, which takes no instructions.
+#[test]
+fn texts_of_an_answer_take_fuel_and_have_a_limit() {
+    const REASONS: u64 = 21;
+    let asked = |arguments: usize| {
+        let guest = Guest {
+            proposals: 20,
+            arguments,
+            ..Guest::default()
+        };
+        load(&guest).unwrap().decide(&context(), &input(1, 20))
+    };
+    let (short, long) = (asked(0), asked(2));
+    assert!(short.answer.is_ok());
+    assert_eq!(long.answer.unwrap().proposals.len(), 20);
+    let bytes = REASONS * 2 * (64 + 1024 + 2 * 24);
+    let fuel = long.usage.fuel - short.usage.fuel;
+    let least = 10 * (bytes - 1024);
+    assert!(fuel >= least, "{fuel} units, at least {least}");
+
+    let failure = asked(32).answer.unwrap_err();
+    assert_eq!(failure.code(), "PolicyInvalidAnswer", "{failure}");
+    let words = "its texts have 764414 bytes together";
+    assert!(failure.message().starts_with(words), "{failure}");
+
+    // A refusal is shortened only after it was copied.
+    let refuses = |message: String| {
+        let message: &'static str = message.leak();
+        Guest {
+            error: Some(("Unsupported", message)),
+            ..Guest::default()
+        }
+    };
+    let [short, long] = [10, 20_000].map(|bytes| decide(&refuses("x".repeat(bytes))));
+    assert_eq!(long.answer.unwrap_err().code(), "PolicyRefused");
+    assert!(long.usage.fuel - short.usage.fuel >= 10 * (20_000 - 1024));
 }
 
 /// The API server accepts no condition and no event without one.
