@@ -6,7 +6,7 @@ use flyball_decision::text::readable;
 use wasmtime::{Store, Trap, WasmBacktrace};
 
 use crate::engine::{self, Engine};
-use crate::guest::{Guest, OverLimit};
+use crate::guest::{self, Guest, OverLimit};
 
 /// Bytes that may cross from the guest to the host in one call.
 const OUTPUT_BYTES: usize = 1 << 20;
@@ -55,8 +55,10 @@ pub(crate) fn run<T>(
     store.set_max_component_handles(COMPONENT_HANDLES);
     store.set_epoch_deadline(engine::epochs(budget, fuel_budget));
     let outcome = store.set_fuel(fuel_budget).and_then(|()| body(&mut store));
+    let paid = guest::take_size_fuel(&mut store);
     let left = store.get_fuel().unwrap_or(0);
     let mut guest = store.into_data();
+    let outcome = outcome.and_then(|answer| paid.map(|()| answer));
     let outcome = outcome.map_err(|error| {
         let panic = guest.log.take_panic();
         let failure = failure(&error, panic, fuel_budget, budget);

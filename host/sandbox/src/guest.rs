@@ -1,9 +1,9 @@
 //! A guest while it runs: its limits and its log.
 
 use flyball_decision::text::readable;
-use wasmtime::{ResourceLimiter, StoreContextMut, Trap};
+use wasmtime::{AsContextMut as _, ResourceLimiter, Store, StoreContextMut, Trap};
 
-use crate::settings::TABLE_ELEMENTS;
+use crate::settings::{KEEP_RESIDENT_BYTES, TABLE_ELEMENTS};
 
 /// Text that a guest may log in one run before it is stopped, in bytes.
 const LOG_BYTES: usize = 4 << 20;
@@ -18,6 +18,15 @@ const LOG_CALL_FUEL: u64 = 200;
 /// replaced.
 const LOG_BYTE_FUEL: u64 = 1;
 
+/// Bytes of a page of memory.
+const PAGE_BYTES: usize = 64 << 10;
+/// Fuel of a page that does not stay resident, whether it is declared or grown. For each 4 KiB
+/// of it, a single instruction makes the kernel find and clear memory, and take it back later:
+/// 150 units, which stand for 750 ns on the slowest supported machine.
+const PAGE_FUEL: u64 = 16 * 150;
+/// Fuel of an element that a table has at first: it may have to be cleared afterwards.
+const ELEMENT_FUEL: u64 = 1;
+
 /// Returns the fuel that logging a message takes.
 pub(crate) fn log_fuel(message: &str) -> u64 {
     let bytes = u64::try_from(message.len()).unwrap_or(u64::MAX);
@@ -31,11 +40,34 @@ pub(crate) fn take_fuel(store: &mut StoreContextMut<'_, Guest>, fuel: u64) -> wa
     left.map(drop).ok_or_else(|| Trap::OutOfFuel.into())
 }
 
+/// Takes the fuel of the memories and tables that the guest has had. They can't take it
+/// while it runs, since a limiter has no access to the store's fuel.
+pub(crate) fn take_size_fuel(store: &mut Store<Guest>) -> wasmtime::Result<()> {
+    let fuel = store.data().size_fuel;
+    take_fuel(&mut store.as_context_mut(), fuel)
+}
+
+/// Returns the pages of a memory that do not stay resident.
+fn pages_beyond_resident(bytes: usize) -> usize {
+    bytes
+        .saturating_sub(KEEP_RESIDENT_BYTES)
+        .div_ceil(PAGE_BYTES)
+}
+
+/// Returns the fuel of this number of pages or elements.
+fn fuel_of(count: usize, each: u64) -> u64 {
+    u64::try_from(count)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(each)
+}
+
 /// State of a store: the guest's limits and its log.
 pub(crate) struct Guest {
     memory_limit: usize,
     /// Bytes of memory that it has.
     pub memory: usize,
+    /// Fuel of the memories and tables that it has.
+    size_fuel: u64,
     /// Whether it wanted more memory than it may have.
     pub wanted_more_memory: bool,
     pub log: Log,
@@ -47,6 +79,7 @@ impl Guest {
         Self {
             memory_limit: usize::try_from(memory_bytes).unwrap_or(usize::MAX),
             memory: 0,
+            size_fuel: 0,
             wanted_more_memory: false,
             log: Log::default(),
         }
@@ -69,6 +102,9 @@ impl ResourceLimiter for Guest {
             )));
         }
         self.memory = memory;
+        let before = pages_beyond_resident(current);
+        let pages = pages_beyond_resident(desired).saturating_sub(before);
+        self.size_fuel = self.size_fuel.saturating_add(fuel_of(pages, PAGE_FUEL));
         Ok(true)
     }
 
@@ -79,7 +115,7 @@ impl ResourceLimiter for Guest {
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
@@ -87,6 +123,12 @@ impl ResourceLimiter for Guest {
             return Err(over_limit(format!(
                 "it wants a table of {desired} elements, the limit is {TABLE_ELEMENTS}"
             )));
+        }
+        // Growing a table takes fuel for each element already.
+        if current == 0 {
+            self.size_fuel = self
+                .size_fuel
+                .saturating_add(fuel_of(desired, ELEMENT_FUEL));
         }
         Ok(true)
     }

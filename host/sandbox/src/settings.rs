@@ -15,8 +15,10 @@ const MEMORIES_PER_COMPONENT: u32 = 4;
 pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 
 /// Bytes of a pool slot that stay resident, so that the next decision causes no page
-/// faults.
-const KEEP_RESIDENT_BYTES: usize = 512 << 10;
+/// faults: the 9 pages that a policy of the SDK has at first, with its stack of 256 KiB, its
+/// heap of 256 KiB and at most 64 KiB of data. Memory beyond them takes fuel: see
+/// [`crate::guest`].
+pub(crate) const KEEP_RESIDENT_BYTES: usize = 9 << 16;
 
 /// Creates an engine that runs this number of components at a time.
 ///
@@ -57,7 +59,8 @@ fn config() -> Config {
 
 /// Returns the fuel that operators take: one unit each, and one for each byte or element of
 /// a bulk operation, as by default, but more for those that grow a memory or a table. Each
-/// of these calls the host, which may call the kernel, and the kernel clears the pages.
+/// of these calls the host, which may call the kernel. What the kernel does for the pages
+/// themselves takes fuel when the guest has ended: see [`crate::guest`].
 fn operator_cost() -> OperatorCost {
     let mut cost = OperatorCost::new();
     cost.MemoryGrow = u8::MAX;

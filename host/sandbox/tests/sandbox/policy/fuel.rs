@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use flyball_decision::policy::{Policy as _, PolicyOutcome};
+use flyball_decision::policy::{Budget, Policy as _, PolicyOutcome};
 use flyball_decision::replica::ReplicaDecision;
-use flyball_sandbox::Registry;
+use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, LoadError, Registry};
 
 use super::{context, decide, engine, input, load};
 use crate::guest::Guest;
 
 const TIMES: u64 = 100;
+
+/// Pages of a memory that stay resident from one decision to the next.
+const RESIDENT_PAGES: u32 = 9;
 
 /// Returns the fuel of one execution of these instructions.
 fn fuel(instructions: &str) -> u64 {
@@ -25,6 +28,7 @@ fn fuel(instructions: &str) -> u64 {
                     (local.set $n (i64.add (local.get $n) (i64.const 1)))
                     (br_if $again (i64.lt_u (local.get $n) (i64.const {TIMES}))))"
             ),
+            pages: RESIDENT_PAGES,
             ..Guest::default()
         };
         let PolicyOutcome { usage, answer, .. } = decide(&guest);
@@ -48,7 +52,7 @@ fn what_the_host_does_for_a_guest_takes_fuel_by_its_size() {
             1_200,
         ),
         ("no page", "(drop (memory.grow (i32.const 0)))", 255),
-        ("a page", "(drop (memory.grow (i32.const 1)))", 510),
+        ("a page", "(drop (memory.grow (i32.const 1)))", 510 + 2_400),
         (
             "no element",
             "(drop (table.grow $t (ref.null func) (i32.const 0)))",
@@ -94,6 +98,49 @@ fn what_the_host_does_for_a_guest_takes_fuel_by_its_size() {
         assert!(fuel >= least, "{what}: {fuel} units, at least {least}");
         assert!(fuel <= least + 30, "{what}: {fuel} units, about {least}");
     }
+}
+
+/// The first instruction that writes to 4 KiB of memory makes the kernel find and clear
+/// them, in each decision anew.
+#[test]
+fn memory_and_tables_take_fuel_if_they_are_declared_as_well() {
+    let declared = |pages: u32, definitions: &str| {
+        let guest = Guest {
+            pages,
+            definitions: definitions.into(),
+            ..Guest::default()
+        };
+        let PolicyOutcome { usage, answer, .. } = decide(&guest);
+        answer.unwrap();
+        usage.fuel
+    };
+    let small = declared(2, "");
+    assert_eq!(declared(RESIDENT_PAGES, ""), small);
+    for pages in [RESIDENT_PAGES + 1, 256] {
+        let beyond = u64::from(pages - RESIDENT_PAGES);
+        assert_eq!(declared(pages, "") - small, beyond * 2_400, "{pages} pages");
+    }
+    let elements = declared(2, "(table 20000 funcref)") - small;
+    assert_eq!(elements, 20_000);
+
+    // It is used up even if few instructions are left to take it.
+    let tight = Budget {
+        fuel_base: small + 100_000,
+        fuel_per_row: 0,
+        ..DEFAULT_BUDGET
+    };
+    let asked = |pages: u32| {
+        let bytes = Guest {
+            pages,
+            ..Guest::default()
+        }
+        .build();
+        let policy = CompiledPolicy::load(&engine(), "guest", &bytes, tight)?;
+        Ok::<_, LoadError>(policy.decide(&context(), &input(2, 1)).answer)
+    };
+    assert!(asked(50).unwrap().is_ok());
+    let refused = asked(256).unwrap_err().to_string();
+    assert!(refused.contains("PolicyOutOfFuel"), "{refused}");
 }
 
 #[test]
