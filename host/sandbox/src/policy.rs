@@ -2,6 +2,7 @@
 
 mod charge;
 mod configuration;
+mod tick_checks;
 
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +20,8 @@ use flyball_tasks::bounded;
 use wasmtime::Store;
 
 use self::configuration::CheckedConfigurations;
-pub(crate) use self::configuration::{CheckedContext, NAMESPACE_STEPS};
+pub(crate) use self::configuration::CheckedContext;
+pub(crate) use self::tick_checks::{NAMESPACE_STEPS, NamespaceChecks, TickChecks};
 use crate::answer::texts::Explained;
 use crate::answer::{self, verdicts};
 use crate::code::Artifact;

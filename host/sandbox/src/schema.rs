@@ -7,7 +7,8 @@ use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value};
 
 use crate::error::{ConfigurationError, LoadError};
-use cost::{Cost, STEPS};
+use cost::Cost;
+pub(crate) use cost::STEPS;
 
 const SCHEMA_BYTES: usize = 256 << 10;
 /// Maximum memory of a pattern in bytes, for its program and for its cache each.

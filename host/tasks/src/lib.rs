@@ -15,6 +15,6 @@ mod watchdog;
 
 pub use panics::{CatchPanic, catch_panic, end_on_panic};
 pub use pulse::{
-    Idle, STALLED_AFTER, Stalled, Watched, beat, bounded, idle, stalled, watch, watch_thread,
+    Idle, STALLED_AFTER, Stalled, Watched, beat, beats, bounded, idle, stalled, watch, watch_thread,
 };
 pub use watchdog::{hanging, start_watchdog};

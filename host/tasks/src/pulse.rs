@@ -167,6 +167,16 @@ pub fn beat() {
     });
 }
 
+/// Returns how often the watched task or thread has moved that runs in this thread. Returns 0
+/// if none does. For tests of work that must beat.
+#[must_use]
+pub fn beats() -> u64 {
+    POLLED.with_borrow(|pulse| {
+        let beats = pulse.as_ref().map(|pulse| &pulse.beats);
+        beats.map_or(0, |beats| beats.load(Ordering::Relaxed))
+    })
+}
+
 fn excepted<T>(work: impl FnOnce() -> T) -> T {
     /// Ends the exception, even if the work panics.
     struct Excepted(Option<Arc<Pulse>>);

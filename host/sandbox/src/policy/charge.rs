@@ -9,7 +9,7 @@ use crate::contract::Refusal;
 use crate::guest::{self, Guest};
 
 const REFUSAL_CODE_BYTES: usize = 64;
-const REFUSAL_MESSAGE_BYTES: usize = 1024;
+pub(super) const REFUSAL_MESSAGE_BYTES: usize = 1024;
 
 /// Asks, checks the answer, and takes fuel for the texts of an answer that is accepted, or
 /// of a refusal. Other answers are failures that count towards a quarantine.
@@ -35,7 +35,8 @@ pub(super) fn answer<A: Explained>(
     Ok(answer)
 }
 
-fn refused(mut refusal: Refusal) -> PolicyFailure {
+/// Returns the failure that a refusal is, with texts that are short and readable.
+pub(super) fn refused(mut refusal: Refusal) -> PolicyFailure {
     readable(&mut refusal.code, REFUSAL_CODE_BYTES);
     readable(&mut refusal.message, REFUSAL_MESSAGE_BYTES);
     PolicyFailure::Refused(format!("{}: {}", refusal.code, refusal.message))

@@ -1,26 +1,22 @@
 //! Checks of configurations against a policy's schema.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use flyball_decision::context::Context;
 use flyball_decision::policy::PolicyFailure;
 use flyball_decision::text::readable;
-use flyball_decision::time::Timestamp;
+use flyball_tasks::beat;
 use serde_json::{Map, Value};
 
-use super::{CompiledPolicy, REFUSAL_MESSAGE_BYTES, refused};
+use super::charge::{REFUSAL_MESSAGE_BYTES, refused};
+use super::{CompiledPolicy, NamespaceChecks};
 use crate::contract::Refusal;
 use crate::error::ConfigurationError;
 use crate::panics::catch_panic;
 
 /// Maximum size of the configurations of which it is remembered whether they fit, in bytes.
 const MAX_CHECKED_BYTES: usize = 16 << 20;
-
-/// Steps after which no further configuration of a namespace is checked at the same time, or
-/// with a new version: about two seconds' worth. Otherwise one tenant's configurations would
-/// keep all others from being decided.
-pub(crate) const NAMESPACE_STEPS: u64 = 20_000_000;
 
 /// What counts of a configuration besides its text, in bytes.
 const ENTRY_BYTES: usize = 128;
@@ -31,28 +27,9 @@ const ENTRY_BYTES: usize = 128;
 pub(super) struct CheckedConfigurations {
     known: HashMap<Arc<str>, Option<PolicyFailure>>,
     bytes: usize,
-    /// When decisions were last made.
-    now: Timestamp,
-    /// Steps that checks took at that time, by namespace.
-    steps: BTreeMap<String, u64>,
 }
 
 impl CheckedConfigurations {
-    /// Whether another configuration of the namespace may be checked at this time.
-    fn may_check(&mut self, now: Timestamp, namespace: &str) -> bool {
-        if now != self.now {
-            (self.now, self.steps) = (now, BTreeMap::new());
-        }
-        let steps = self.steps.get(namespace).copied().unwrap_or(0);
-        steps < NAMESPACE_STEPS
-    }
-
-    /// Counts the steps of a check.
-    fn took(&mut self, namespace: &str, steps: u64) {
-        let taken = self.steps.entry(namespace.to_owned()).or_default();
-        *taken = taken.saturating_add(steps);
-    }
-
     fn insert(&mut self, configuration: &Arc<str>, problem: Option<PolicyFailure>) {
         if self.bytes > MAX_CHECKED_BYTES {
             (self.known, self.bytes) = (HashMap::new(), 0);
@@ -107,40 +84,46 @@ impl CompiledPolicy {
     }
 
     /// Refuses a decision whose configuration does not fit the policy's schema, or is not
-    /// checked yet since others of the namespace took long. Without a namespace, all are
-    /// checked.
+    /// checked yet since checks of others took long. Without `checks`, all are checked.
     pub(crate) fn check_decision<'a>(
         &self,
         context: &'a Context,
-        namespace: Option<&str>,
+        checks: Option<NamespaceChecks<'_>>,
     ) -> Result<CheckedContext<'a>, PolicyFailure> {
-        let configuration = &context.configuration;
-        let known = self.remembered().known.get(configuration).cloned();
+        let known = self.remembered().known.get(&context.configuration).cloned();
         let problem = match known {
             Some(known) => known,
-            None => {
-                if namespace.is_some_and(|it| !self.remembered().may_check(context.now, it)) {
-                    return Err(PolicyFailure::NotAsked(
-                        "checks of other configurations of the namespace took long: that of this \
-                         one follows"
-                            .to_owned(),
-                    ));
-                }
-                let mut steps = 0;
-                let problem = self.check_text_counted(configuration, &mut steps).err();
-                let problem = problem.map(|error| error.failure());
-                let mut checked = self.remembered();
-                if let Some(namespace) = namespace {
-                    checked.took(namespace, steps);
-                }
-                checked.insert(configuration, problem.clone());
-                problem
-            }
+            None => self.check_new(context, checks)?,
         };
         match problem {
             None => Ok(CheckedContext(context)),
             Some(problem) => Err(problem),
         }
+    }
+
+    /// Checks a configuration that is not known, and returns what is wrong with it.
+    ///
+    /// # Errors
+    /// That the check is put off.
+    fn check_new(
+        &self,
+        context: &Context,
+        checks: Option<NamespaceChecks<'_>>,
+    ) -> Result<Option<PolicyFailure>, PolicyFailure> {
+        if let Some(checks) = checks {
+            checks.begin(context.now)?;
+        }
+        let configuration = &context.configuration;
+        let mut steps = 0;
+        let problem = self.check_text_counted(configuration, &mut steps).err();
+        let problem = problem.map(|error| error.failure());
+        // Each check has a limit of its own.
+        beat();
+        if let Some(checks) = checks {
+            checks.took(steps);
+        }
+        self.remembered().insert(configuration, problem.clone());
+        Ok(problem)
     }
 }
 

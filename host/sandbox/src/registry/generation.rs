@@ -17,7 +17,7 @@ use flyball_decision::scale_down::{
 use flyball_decision::time::Timestamp;
 
 use crate::compile::CompileHandle;
-use crate::policy::{self, CheckedContext, CompiledPolicy};
+use crate::policy::{self, CheckedContext, CompiledPolicy, NamespaceChecks};
 use crate::registry::health::{Asker, Begun, Health, Scope};
 use crate::registry::reconcile::Shared;
 use crate::registry::status::{PolicyEvent, PolicySource};
@@ -165,9 +165,17 @@ impl Generation {
     ) -> PolicyOutcome<A> {
         let registry = self.registry.upgrade();
         let users = || self.users(registry.as_deref());
+        // The configurations of node groups are the operator's, and a pass is no tick.
+        let of_tick = registry
+            .as_deref()
+            .filter(|_| asker.namespace != NODES.namespace);
+        let checks = of_tick.map(|registry| NamespaceChecks {
+            namespace: asker.namespace,
+            of_tick: &registry.checks,
+        });
         // Checked before anything is counted: an object's bad configuration says nothing
         // about the policy's health.
-        let checked = self.policy.check_decision(context, Some(asker.namespace));
+        let checked = self.policy.check_decision(context, checks);
         let begun = checked.and_then(|checked| {
             self.lock().begin(asker, context.now, users)?;
             Ok(checked)

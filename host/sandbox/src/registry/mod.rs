@@ -85,6 +85,7 @@ impl Registry {
             slots: RwLock::default(),
             configurations: Mutex::default(),
             users: Mutex::default(),
+            checks: Mutex::default(),
             accept_any_configuration: options.accept_any_configuration,
             recorded: options.recorded,
             rollback_window_ms: window.unwrap_or(i64::MAX),

@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::error::LoadError;
 use crate::file;
 use crate::panics::catch_panic;
-use crate::policy::CompiledPolicy;
+use crate::policy::{CompiledPolicy, TickChecks};
 use crate::registry::files;
 use crate::registry::generation::Generation;
 use crate::registry::last_good::LastGood;
@@ -49,6 +49,8 @@ pub(super) struct Shared {
     pub configurations: Mutex<Option<Configurations>>,
     /// Objects that name each policy.
     pub users: Mutex<BTreeMap<String, Arc<Users>>>,
+    /// Checks of configurations in the current tick.
+    pub checks: Mutex<TickChecks>,
     /// See [`crate::RegistryOptions::accept_any_configuration`].
     pub accept_any_configuration: BTreeSet<String>,
     pub recorded: Option<Arc<dyn RecordedInputs>>,

@@ -19,7 +19,7 @@ const NESTING: usize = 32;
 /// Maximum steps for a single value without nested values.
 const STEPS_FOR_A_VALUE: u64 = 10_000;
 /// Maximum steps for a configuration: a tenth of a second.
-pub(super) const STEPS: u64 = 1_000_000;
+pub(crate) const STEPS: u64 = 1_000_000;
 /// Maximum number of regular expressions; each uses memory up to its own limit.
 const PATTERNS: usize = 64;
 /// Steps to match a byte of a text with a pattern. In the worst case, every state of the

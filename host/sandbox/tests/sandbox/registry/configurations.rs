@@ -8,8 +8,9 @@ use flyball_decision::context::Context;
 use flyball_decision::policy::{ConfigurationsInUse, PolicyEngine as _, PolicyFailure, kind};
 use flyball_decision::replica::ReplicaInput;
 use flyball_decision::time::Timestamp;
-use flyball_sandbox::PolicyState;
-use serde_json::json;
+use flyball_sandbox::{PolicyState, Registry};
+use flyball_tasks::{beats, watch_thread};
+use serde_json::{Value, json};
 
 use super::{Home, ask, eventually, reason, status};
 use crate::guest::Guest;
@@ -387,4 +388,82 @@ fn configurations_that_take_long_to_check_keep_other_namespaces_from_nothing() {
     assert_eq!(decide("a", 0, 1), Ok(Some(3)), "known to fit");
     assert_eq!(decide("b", 50, 1), Ok(Some(3)));
     assert_eq!(decide("a", number, 2), Ok(Some(3)));
+}
+
+#[test]
+fn checks_of_all_policies_and_namespaces_share_the_steps_of_a_tick() {
+    let home = Home::new();
+    let two_patterns = json!({"allOf": [{"pattern": "a"}, {"pattern": "a|b"}]});
+    let guest = Guest {
+        schema: json!({"properties": {"text": two_patterns}}).to_string(),
+        ..Guest::default()
+    };
+    let names = ["mine", "other"];
+    for name in names {
+        home.write(&format!("{name}.wasm"), &guest.build());
+    }
+    let registry = home.open();
+    let policies = names.map(|name| registry.policy(kind::REPLICA, name).unwrap());
+    // Each takes 960,000 steps.
+    let text = "a".repeat(6_000);
+    let is_decided = |namespace: &str, number: usize, now: i64| {
+        let configuration = json!({"of": [namespace, number, now], "text": text});
+        let context = Context {
+            configuration: configuration.to_string().into(),
+            now: Timestamp(now),
+            ..Context::default()
+        };
+        let mut input = ReplicaInput::default();
+        Arc::make_mut(&mut input.target).namespace = namespace.into();
+        let policy = &policies[number % policies.len()];
+        match policy.decide(&context, &input).answer {
+            Ok(_) => true,
+            Err(failure) => {
+                assert_eq!(failure.code(), "PolicyNotAsked");
+                false
+            }
+        }
+    };
+    // The configurations of each tick are new.
+    let tick = |now: i64| {
+        ["a", "b", "c", "d"].map(|namespace| {
+            let decided = (0..60).filter(|number| is_decided(namespace, *number, now));
+            decided.count()
+        })
+    };
+    let [a, b, c, d] = tick(1);
+    assert_eq!((a, b, d), (21, 21, 0));
+    assert!((1..=12).contains(&c), "{c}");
+    let [.., c, d] = tick(2);
+    assert!(c > 0 && d > 0, "put off, so they come first: {c} {d}");
+}
+
+/// Asks with a configuration that does not fit. Returns whether it was checked: each check is
+/// a beat, and the policy is not asked.
+fn is_checked(registry: &Registry, namespace: &str, configuration: &Value) -> bool {
+    let context = Context {
+        configuration: configuration.to_string().into(),
+        ..Context::default()
+    };
+    let mut input = ReplicaInput::default();
+    Arc::make_mut(&mut input.target).namespace = namespace.into();
+    let policy = registry.policy(kind::REPLICA, "mine").unwrap();
+    let before = beats();
+    let failure = policy.decide(&context, &input).answer.unwrap_err();
+    assert_eq!(failure.code(), "PolicyRefused", "{failure}");
+    beats() > before
+}
+
+/// The watchdog ends the process if a tick makes many checks without a beat.
+#[test]
+fn each_check_of_a_configuration_is_a_beat() {
+    let home = Home::new();
+    home.write("mine.wasm", &window_of("string", 1));
+    let registry = home.open();
+    let is_checked = |window: i64| is_checked(&registry, "a", &json!({"window": window}));
+    watch_thread("check test", || {
+        assert!(is_checked(1));
+        assert!(is_checked(2));
+        assert!(!is_checked(1), "it is known");
+    });
 }
