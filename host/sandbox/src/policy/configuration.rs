@@ -1,6 +1,6 @@
 //! Checks of configurations against a policy's schema.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use flyball_decision::context::Context;
@@ -26,16 +26,53 @@ const ENTRY_BYTES: usize = 128;
 #[derive(Default)]
 pub(super) struct CheckedConfigurations {
     known: HashMap<Arc<str>, Option<PolicyFailure>>,
+    /// The same by the namespace for which they were checked first; it is empty if there was
+    /// none.
+    by_namespace: BTreeMap<String, NamespaceConfigurations>,
+    bytes: usize,
+}
+
+/// Configurations that were checked for a namespace.
+#[derive(Default)]
+struct NamespaceConfigurations {
+    configurations: Vec<Arc<str>>,
     bytes: usize,
 }
 
 impl CheckedConfigurations {
-    fn insert(&mut self, configuration: &Arc<str>, problem: Option<PolicyFailure>) {
+    fn insert(
+        &mut self,
+        namespace: &str,
+        configuration: &Arc<str>,
+        problem: Option<PolicyFailure>,
+    ) {
         if self.bytes > MAX_CHECKED_BYTES {
-            (self.known, self.bytes) = (HashMap::new(), 0);
+            self.forget_largest();
         }
-        self.bytes += configuration.len() + ENTRY_BYTES;
-        self.known.insert(Arc::clone(configuration), problem);
+        let known = self.known.insert(Arc::clone(configuration), problem);
+        if known.is_some() {
+            return;
+        }
+        let bytes = configuration.len() + ENTRY_BYTES;
+        self.bytes += bytes;
+        let own = self.by_namespace.entry(namespace.to_owned()).or_default();
+        own.bytes += bytes;
+        own.configurations.push(Arc::clone(configuration));
+    }
+
+    /// Forgets the configurations of the namespace that has most, so that those of others are
+    /// not checked again because of it.
+    fn forget_largest(&mut self) {
+        let namespaces = self.by_namespace.iter();
+        let largest = namespaces.max_by_key(|(_, own)| own.bytes);
+        let Some(largest) = largest.map(|(namespace, _)| namespace.clone()) else {
+            return;
+        };
+        let forgotten = self.by_namespace.remove(&largest).unwrap_or_default();
+        self.bytes -= forgotten.bytes;
+        for configuration in &forgotten.configurations {
+            self.known.remove(configuration);
+        }
     }
 }
 
@@ -74,7 +111,7 @@ impl CompiledPolicy {
 
     /// Remembers that a configuration fits, so that decisions do not check it again.
     pub(crate) fn remember_fitting(&self, configuration: &Arc<str>) {
-        self.remembered().insert(configuration, None);
+        self.remembered().insert("", configuration, None);
     }
 
     fn remembered(&self) -> MutexGuard<'_, CheckedConfigurations> {
@@ -122,7 +159,9 @@ impl CompiledPolicy {
         if let Some(checks) = checks {
             checks.took(steps);
         }
-        self.remembered().insert(configuration, problem.clone());
+        let namespace = checks.map_or("", |checks| checks.namespace);
+        self.remembered()
+            .insert(namespace, configuration, problem.clone());
         Ok(problem)
     }
 }

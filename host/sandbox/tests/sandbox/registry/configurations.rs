@@ -467,3 +467,20 @@ fn each_check_of_a_configuration_is_a_beat() {
         assert!(!is_checked(1), "it is known");
     });
 }
+
+#[test]
+fn a_namespace_with_many_configurations_has_only_its_own_checked_again() {
+    let home = Home::new();
+    home.write("mine.wasm", &window_of("string", 1));
+    let registry = home.open();
+    let small = json!({"window": 1});
+    // 16 MiB of configurations are remembered, which 280 of these exceed.
+    let padding = "a".repeat(60 << 10);
+    let large = |number: usize| json!({"window": number, "padding": padding});
+    watch_thread("memory test", || {
+        assert!(is_checked(&registry, "a", &small));
+        assert!((0..280).all(|number| is_checked(&registry, "b", &large(number))));
+        assert!(!is_checked(&registry, "a", &small));
+        assert!(is_checked(&registry, "b", &large(0)));
+    });
+}
