@@ -52,7 +52,9 @@ pub async fn serve(listener: TcpListener, router: Router, stop: StopSignal) {
     let connections = Connections::new();
     let mut tasks = JoinSet::new();
     loop {
+        // The stop comes first, however many connections arrive.
         let accepted = tokio::select! {
+            biased;
             () = stop.clone().stopped() => break,
             Some(_) = tasks.join_next() => continue,
             accepted = listener.accept() => accepted,
@@ -64,7 +66,12 @@ pub async fn serve(listener: TcpListener, router: Router, stop: StopSignal) {
                 continue;
             }
         };
-        let (connection, slot) = connections.open().await;
+        // A connection that has seen the stop is not closed for this one.
+        let (connection, slot) = tokio::select! {
+            biased;
+            () = stop.clone().stopped() => break,
+            opened = connections.open() => opened,
+        };
         let (router, stop) = (router.clone(), stop.clone());
         let connections = Arc::clone(&connections);
         tasks.spawn(async move {
@@ -254,5 +261,100 @@ impl HttpBody for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+    use std::io::{Write as _, read_to_string};
+    use std::net::{SocketAddr, TcpStream};
+    use std::time::Duration;
+
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::task::{spawn_blocking, yield_now};
+    use tokio::time::{pause, resume, timeout};
+
+    use super::{MAX_CONNECTIONS, STOP_TIMEOUT, serve};
+    use crate::clock::StopSignal;
+
+    /// An answer that is larger than the buffers of a connection. Like an answer to a probe,
+    /// it has one part: hyper has all of it while the client takes it.
+    static LARGE: [u8; 8 << 20] = [0; 8 << 20];
+
+    /// Times that a server is stopped. Which of two events it handles first is random.
+    const STOPS: usize = 8;
+
+    /// Maximum time to wait for a part of an answer.
+    const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn router() -> Router {
+        Router::new()
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/large", get(|| async { &LARGE }))
+    }
+
+    /// Listens on a free port. Connections have the listener's send buffer, a small one.
+    fn listen() -> TcpListener {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(4 << 10).unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        socket.listen(128).unwrap()
+    }
+
+    /// Sends a request on a connection of its own, which need not be accepted yet.
+    fn send(address: SocketAddr, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    }
+
+    fn request_large(address: SocketAddr) -> TcpStream {
+        send(address, "GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+    }
+
+    /// Requests a large answer, and waits until it begins, but does not read it.
+    async fn leave_unread(address: SocketAddr) -> TcpStream {
+        let stream = request_large(address);
+        let begun = move || stream.peek(&mut [0]).map(|_| stream);
+        spawn_blocking(begun).await.unwrap().unwrap()
+    }
+
+    /// Sends a probe, and returns its answer.
+    async fn probe(address: SocketAddr) -> String {
+        let request = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        let stream = send(address, request);
+        let answer = spawn_blocking(|| read_to_string(stream));
+        answer.await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn unread_answers_keep_neither_a_probe_from_an_answer_nor_the_server_from_its_end() {
+        for _ in 0..STOPS {
+            let listener = listen();
+            let address = listener.local_addr().unwrap();
+            let (stop_trigger, stop) = StopSignal::new();
+            let serving = tokio::spawn(serve(listener, router(), stop));
+            let mut unread = Vec::new();
+            // The last of these probes come when all places are taken.
+            for _ in 0..MAX_CONNECTIONS + 8 {
+                let answer = probe(address).await;
+                assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+                unread.push(leave_unread(address).await);
+            }
+            // The server learns of these and of the stop at the same time.
+            unread.extend((0..8).map(|_| request_large(address)));
+            yield_now().await;
+            stop_trigger.stop();
+            // The clock goes on as soon as nothing is left to do.
+            pause();
+            let ended = timeout(5 * STOP_TIMEOUT, serving).await;
+            ended.expect("the server ends").unwrap();
+            resume();
+        }
     }
 }
