@@ -21,7 +21,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::clock::StopSignal;
 
@@ -150,12 +150,18 @@ struct Connections {
 }
 
 /// An open connection.
-#[derive(Default)]
 struct Connection {
-    /// Since when a request has been complete and its answer has not been taken.
-    answering: Mutex<Option<Instant>>,
+    last_request: Mutex<LastRequest>,
     /// Closes the connection.
     close: Notify,
+}
+
+/// The last complete request of a connection.
+struct LastRequest {
+    /// When it was complete. Before the first one, when the connection was opened.
+    since: Instant,
+    /// Whether a part of its answer is not in the connection's buffers yet.
+    is_answering: bool,
 }
 
 impl Connections {
@@ -175,7 +181,7 @@ impl Connections {
         }
         // An error would mean that the semaphore was closed, which nobody does.
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
-        let connection = Arc::new(Connection::default());
+        let connection = Arc::new(Connection::new());
         self.list().push(Arc::clone(&connection));
         (connection, slot)
     }
@@ -183,7 +189,7 @@ impl Connections {
     fn close_one(&self) {
         let mut open = self.list();
         // `None`, no complete request, is less than any time.
-        let since = open.iter().map(|connection| *connection.answering());
+        let since = open.iter().map(|connection| connection.answering_since());
         let first = since.enumerate().min_by_key(|(_, since)| *since);
         if let Some((place, _)) = first {
             open.remove(place).close.notify_one();
@@ -200,45 +206,62 @@ impl Connections {
 }
 
 impl Connection {
-    fn answering(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.answering
+    fn new() -> Self {
+        Self {
+            last_request: Mutex::new(LastRequest {
+                since: Instant::now(),
+                is_answering: false,
+            }),
+            close: Notify::new(),
+        }
+    }
+
+    fn last_request(&self) -> MutexGuard<'_, LastRequest> {
+        self.last_request
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until an answer has not been taken within [`ANSWER_TIMEOUT`].
+    /// Returns since when a request has been complete, unless its whole answer is in the
+    /// buffers.
+    fn answering_since(&self) -> Option<Instant> {
+        let last = self.last_request();
+        last.is_answering.then_some(last.since)
+    }
+
+    /// Waits until the last request has been complete for [`ANSWER_TIMEOUT`]: what is in the
+    /// buffers may not be taken. Once all is taken, [`HEADER_TIMEOUT`] is over before.
     async fn is_overdue(&self) {
         loop {
-            let since = *self.answering();
-            let left = ANSWER_TIMEOUT
-                - since
-                    .map_or(Duration::ZERO, |since| since.elapsed())
-                    .min(ANSWER_TIMEOUT);
-            if left.is_zero() {
+            let end = self.last_request().since + ANSWER_TIMEOUT;
+            if end <= Instant::now() {
                 return;
             }
-            sleep(left).await;
+            sleep_until(end).await;
         }
     }
 }
 
-/// Marks a connection as one with a complete request, until the answer was taken.
+/// Marks a connection as one with a complete request, until its answer is in the buffers.
 struct Answering(Arc<Connection>);
 
 impl Answering {
     fn begin(connection: &Arc<Connection>) -> Self {
-        *connection.answering() = Some(Instant::now());
+        *connection.last_request() = LastRequest {
+            since: Instant::now(),
+            is_answering: true,
+        };
         Self(Arc::clone(connection))
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        *self.0.answering() = None;
+        self.0.last_request().is_answering = false;
     }
 }
 
-/// Body of an answer, which is dropped when it was taken.
+/// Body of an answer, which is dropped when its last part is in the buffers.
 struct AnswerBody {
     body: Body,
     _answering: Answering,
@@ -270,6 +293,7 @@ mod tests {
 
     use std::io::{Write as _, read_to_string};
     use std::net::{SocketAddr, TcpStream};
+    use std::pin::pin;
     use std::time::Duration;
 
     use axum::Router;
@@ -278,7 +302,9 @@ mod tests {
     use tokio::task::{spawn_blocking, yield_now};
     use tokio::time::{pause, resume, timeout};
 
-    use super::{MAX_CONNECTIONS, STOP_TIMEOUT, serve};
+    use super::{
+        ANSWER_TIMEOUT, Connections, MAX_CONNECTIONS, STOP_TIMEOUT, serve, serve_connection,
+    };
     use crate::clock::StopSignal;
 
     /// An answer that is larger than the buffers of a connection. Like an answer to a probe,
@@ -356,5 +382,23 @@ mod tests {
             ended.expect("the server ends").unwrap();
             resume();
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_waits_in_the_buffers_has_a_minute_too() {
+        let listener = listen();
+        let _unread = request_large(listener.local_addr().unwrap());
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.readable().await.unwrap();
+        let (connection, _slot) = Connections::new().open().await;
+        let (_stop_trigger, stop) = StopSignal::new();
+        // The clock goes on as soon as nothing is left to do.
+        pause();
+        let serving = serve_connection(stream, router(), &connection, stop);
+        let mut serving = pin!(serving);
+        let second = Duration::from_secs(1);
+        let early = timeout(ANSWER_TIMEOUT - second, serving.as_mut()).await;
+        assert!(early.is_err(), "closed early");
+        timeout(2 * second, serving).await.expect("it is closed");
     }
 }
