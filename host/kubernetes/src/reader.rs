@@ -337,6 +337,10 @@ impl<M: MetricsSource> Reader for KubernetesReader<M> {
     fn row_limit(&self, namespace: &str) -> usize {
         rows::limit(self.caches.pods().count(namespace))
     }
+
+    fn ready_pods(&self, namespace: &str) -> usize {
+        self.caches.pods().count_ready(namespace)
+    }
 }
 
 impl Target {

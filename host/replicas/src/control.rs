@@ -9,6 +9,7 @@ mod cached_decision;
 mod due;
 mod fuel;
 mod in_use;
+mod ready;
 mod removals;
 mod schedule;
 
@@ -200,6 +201,9 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     ///
     /// An observation may have more rows than was known before it was made: objects beyond
     /// the limit are put off.
+    ///
+    /// What was observed earlier may be of pods that another object selects by now, so a
+    /// namespace has no more ready replicas than ready pods.
     fn take_in(&mut self, now: Timestamp, due: &mut [Due]) {
         let mut budget = RowBudget::default();
         for due in due {
@@ -225,6 +229,8 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 }
             }
         }
+        let ready_pods = |namespace: &str| self.reader.ready_pods(namespace);
+        self.schedule.limit_ready(ready_pods);
     }
 
     fn decide(&mut self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {

@@ -207,6 +207,13 @@ pub trait Reader: Send + Sync {
     fn row_limit(&self, _namespace: &str) -> usize {
         usize::MAX
     }
+
+    /// Returns how many pods of a namespace are ready and are not being deleted. Its objects
+    /// have at most as many ready replicas together. There is no limit by default: a cluster
+    /// in which a target's pods may become another target's needs one.
+    fn ready_pods(&self, _namespace: &str) -> usize {
+        usize::MAX
+    }
 }
 
 impl<R: Reader> Reader for Arc<R> {
@@ -224,6 +231,10 @@ impl<R: Reader> Reader for Arc<R> {
 
     fn row_limit(&self, namespace: &str) -> usize {
         R::row_limit(self, namespace)
+    }
+
+    fn ready_pods(&self, namespace: &str) -> usize {
+        R::ready_pods(self, namespace)
     }
 }
 

@@ -43,6 +43,8 @@ struct Namespace {
     hasher: DefaultHashBuilder,
     /// Slots by the labels of their pod, unordered.
     by_labels: LabelSets<Vec<u32>>,
+    /// Number of ready pods.
+    ready: usize,
     /// The last result of each selector, returned again while it is unchanged.
     selected: HashMap<String, Arc<[Pod]>>,
     /// Rows of these results: one for each pod, and those of the selectors' texts.
@@ -108,6 +110,12 @@ impl Pods {
     pub(crate) fn count(&self, namespace: &str) -> usize {
         let namespace = self.namespaces.get(namespace);
         namespace.map_or(0, |namespace| namespace.by_name.len())
+    }
+
+    /// Returns the number of pods of a namespace that are ready and are not being deleted.
+    pub(crate) fn count_ready(&self, namespace: &str) -> usize {
+        let namespace = self.namespaces.get(namespace);
+        namespace.map_or(0, |namespace| namespace.ready)
     }
 
     /// Returns the number of pods with these label sets.
@@ -270,6 +278,7 @@ impl Namespace {
 
     /// Inserts a pod. There must be none of its name.
     fn insert(&mut self, mut pod: CompactPod) {
+        self.ready += usize::from(pod.is_ready());
         let slot = self.slots.free();
         if let Some(alike) = self.by_labels.get_mut(&pod.labels) {
             pod.place = u32::try_from(alike.len()).unwrap_or(u32::MAX);
@@ -302,6 +311,7 @@ impl Namespace {
         let Some(pod) = self.slots.take(slot) else {
             return;
         };
+        self.ready -= usize::from(pod.is_ready());
         let Some(alike) = self.by_labels.get_mut(&pod.labels) else {
             return;
         };
@@ -389,6 +399,11 @@ impl CompactPod {
         }
     }
 
+    /// Whether it is a ready replica of a target that selects it.
+    fn is_ready(&self) -> bool {
+        self.ready == Some(Ready::True) && at(self.deletion).is_none()
+    }
+
     /// Whether it is unchanged since `pod` was made from it.
     fn is(&self, pod: &Pod) -> bool {
         self.name == pod.name
@@ -451,6 +466,43 @@ mod tests {
             (limit - 101..=limit).contains(&most),
             "{most} of {limit} rows"
         );
+        Ok(())
+    }
+
+    #[test]
+    fn ready_pods_are_counted_as_they_change() -> Result<()> {
+        let pod = |app: &str, ready: &str, deletion: Option<&str>| -> Result<Slim<PodObject>> {
+            serde_json::from_value(json!({
+                "metadata": {
+                    "namespace": "default",
+                    "name": "a",
+                    "labels": { "app": app },
+                    "deletionTimestamp": deletion,
+                },
+                "status": { "conditions": [{ "type": "Ready", "status": ready }] },
+            }))
+        };
+        let mut pods = Pods::default();
+        let mut counts = Vec::new();
+        for event in [
+            Event::Apply(pod("web", "False", None)?),
+            Event::Apply(pod("web", "True", None)?),
+            // Its labels move.
+            Event::Apply(pod("api", "True", None)?),
+            Event::Apply(pod("api", "True", Some("2026-01-01T00:00:00Z"))?),
+            Event::Apply(pod("api", "True", None)?),
+            Event::Delete(pod("api", "True", None)?),
+            Event::Apply(pod("web", "True", None)?),
+            Event::Init,
+            Event::InitApply(pod("web", "True", None)?),
+            Event::InitDone,
+            Event::Init,
+            Event::InitDone,
+        ] {
+            pods.take(&event);
+            counts.push(pods.count_ready("default"));
+        }
+        assert_eq!(counts, [0, 1, 1, 0, 1, 0, 1, 1, 1, 1, 1, 0]);
         Ok(())
     }
 

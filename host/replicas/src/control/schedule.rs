@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::PAUSE_MS;
 use super::cached_decision::CachedDecision;
+use super::ready::ReadyByNamespace;
 use crate::memory::ObjectMemory;
 use crate::observe::{Columns, Prepared};
 use crate::options::ReplicaOptions;
@@ -26,9 +27,7 @@ pub(super) struct Schedule {
     gone: Vec<ObjectKey>,
     /// Number of turns so far.
     turns: u64,
-    /// Ready replicas of all objects.
-    ready: i64,
-    ready_in: Sums,
+    ready: ReadyByNamespace,
     /// Rows of the columns that are kept.
     rows_in: Sums,
 }
@@ -146,21 +145,25 @@ impl Schedule {
 
     /// Returns the ready replicas of all objects together.
     pub(super) fn ready(&self) -> i64 {
-        self.ready
+        self.ready.all()
     }
 
     /// Returns the ready replicas of the objects of a namespace.
     pub(super) fn ready_in(&self, namespace: &str) -> i64 {
-        self.ready_in.get(namespace)
+        self.ready.of(namespace)
     }
 
     /// Sets the ready replicas of an object's target.
     pub(super) fn set_ready(&mut self, slot: usize, ready: i32) {
         if let Some(entry) = self.entries.get_mut(slot) {
             let change = i64::from(ready) - i64::from(std::mem::replace(&mut entry.ready, ready));
-            self.ready += change;
-            self.ready_in.add(&entry.key.namespace, change);
+            self.ready.add(&entry.key.namespace, change);
         }
+    }
+
+    /// Limits the ready replicas of each namespace to its ready pods.
+    pub(super) fn limit_ready(&mut self, ready_pods: impl Fn(&str) -> usize) {
+        self.ready.limit(ready_pods);
     }
 
     /// Counts the rows of what is kept of an object. If its namespace then has more than its
@@ -271,9 +274,8 @@ impl Schedule {
         gone.sort_by(|a, b| a.uid.cmp(&b.uid));
         for entry in gone {
             store.forget(&entry.uid);
-            let (namespace, ready) = (&entry.key.namespace, i64::from(entry.ready));
-            self.ready -= ready;
-            self.ready_in.add(namespace, -ready);
+            let namespace = &entry.key.namespace;
+            self.ready.add(namespace, -i64::from(entry.ready));
             self.rows_in.add(namespace, -entry.rows_kept);
             self.gone.push(entry.key);
         }

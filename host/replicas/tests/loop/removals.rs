@@ -15,6 +15,9 @@ use crate::world::{World, policy};
 
 const OBJECTS: i32 = 40;
 
+/// Objects that observe the same pods in turn, one second after the other.
+const IN_TURN: i32 = 15;
+
 /// A world in which all replicas are ready, but for the target `vast`, of which five are.
 fn ready(policies: [crate::world::Policy; 1]) -> World {
     let mut world = World::new(policies);
@@ -28,13 +31,17 @@ fn observe_ready(question: &Question, observation: &mut Observation) {
         "vast" => replicas.min(5),
         _ => replicas,
     };
+    observation.pods = Ok(ready_pods(&question.autoscaler.key.name, ready));
+}
+
+fn ready_pods(target: &str, count: i32) -> Arc<[Pod]> {
     let pod = |row| Pod {
-        name: format!("{}-{row}", question.autoscaler.key.name).into(),
+        name: format!("{target}-{row}").into(),
         phase: Phase::Running,
         ready: Some((Ready::True, None)),
         ..Pod::default()
     };
-    observation.pods = Ok((0..ready).map(pod).collect::<Arc<[Pod]>>());
+    (0..count).map(pod).collect()
 }
 
 /// Forty targets of ten replicas each, for which the policy asks for one.
@@ -184,6 +191,59 @@ fn a_namespace_uses_up_no_more_than_it_has() {
     world.tick(45_000);
     // As many as it has, less the 20 of the other namespace.
     assert_eq!(world.replicas("calm"), 20);
+}
+
+/// A tenant with 100 ready pods and a few objects, each of which is due when all these pods have
+/// the labels that it selects.
+fn moving_labels() -> World {
+    let mut world = World::new([policy("hpa", |_, input| {
+        let is_idle = input.target.name.starts_with("web-");
+        let replicas = if is_idle { 1 } else { input.current_replicas };
+        Ok(to(replicas.into()))
+    })]);
+    let pods = ready_pods("moving", 100);
+    world.observe(move |question: &Question, observation: &mut Observation| {
+        if &*question.autoscaler.key.namespace == "tenant" {
+            observation.pods = Ok(Arc::clone(&pods));
+        } else {
+            observe_ready(question, observation);
+        }
+    });
+    world.set_ready_pods("tenant", 100);
+    let mut wide = at_once();
+    wide["maxReplicas"] = json!(100);
+    for turn in 0..IN_TURN {
+        let name = format!("moving-{turn:02}");
+        world.add_in("tenant", &name, wide.clone());
+        world.set_replicas(&name, 100);
+        world.tick(i64::from(turn) * 1000);
+    }
+    world
+}
+
+/// Pods that were observed with the labels of several objects neither lift the limit for others
+/// nor use it up more than once.
+#[test]
+fn pods_whose_labels_move_count_once() {
+    let mut world = moving_labels();
+    add_targets(&mut world);
+    world.tick(15_000);
+    // A quarter of 500.
+    assert_eq!(total(&world), 400 - 125);
+
+    // The pods stay, since the targets do not own them.
+    let mut world = moving_labels();
+    world.swap(policy("hpa", |_, _| Ok(to(1))).state_version(2));
+    for turn in 0..IN_TURN {
+        world.tick(15_000 + i64::from(turn) * 1000);
+    }
+    for turn in 0..IN_TURN {
+        world.remove(&format!("moving-{turn:02}"));
+    }
+    add_targets(&mut world);
+    world.tick(30_000);
+    // A quarter of 500, less the 100 of the tenant.
+    assert_eq!(total(&world), 400 - 25);
 }
 
 /// `a` has 13 replicas, then 10 because of its bound, and its policy asks for one. That of

@@ -157,6 +157,12 @@ impl World {
         self.shared.0.lock().unwrap().row_limit = Some(rows);
     }
 
+    /// Sets the ready pods of a namespace. Without, it is not known how many it has.
+    pub fn set_ready_pods(&mut self, namespace: &str, pods: usize) {
+        let mut cluster = self.shared.0.lock().unwrap();
+        cluster.ready_pods.insert(namespace.to_owned(), pods);
+    }
+
     pub fn refuse_writes(&mut self, why: &str) {
         self.shared.0.lock().unwrap().refusal = Some(why.to_owned());
     }

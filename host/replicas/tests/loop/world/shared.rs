@@ -33,6 +33,8 @@ pub(super) struct Cluster {
     pub(super) gone: Vec<ObjectKey>,
     pub(super) refusal: Option<String>,
     pub(super) row_limit: Option<usize>,
+    /// By namespace.
+    pub(super) ready_pods: BTreeMap<String, usize>,
 }
 
 /// The cluster, and the engine that finds its policies.
@@ -112,6 +114,12 @@ impl Reader for Shared {
     fn row_limit(&self, _: &str) -> usize {
         let cluster = self.0.lock().unwrap();
         cluster.row_limit.unwrap_or(usize::MAX)
+    }
+
+    fn ready_pods(&self, namespace: &str) -> usize {
+        let cluster = self.0.lock().unwrap();
+        let ready = cluster.ready_pods.get(namespace);
+        ready.copied().unwrap_or(usize::MAX)
     }
 }
 
