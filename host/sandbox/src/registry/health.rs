@@ -4,7 +4,9 @@
 //! An object for which the policy misbehaves says nothing about others, and a namespace
 //! nothing about other namespaces. So a quarantine is for an object, after three
 //! misbehaviours in a row; for the objects of a namespace, after many in a row there; and
-//! for all objects only if the policy is quarantined in every namespace that uses it.
+//! for all objects only if the policy is quarantined in every namespace in which it is asked.
+//! That does not hold a namespace in which it has not misbehaved, such as a new one, or one
+//! whose objects were asleep.
 //!
 //! After a quarantine of a namespace or of all, objects for which the policy did not
 //! misbehave last come first: an object that always makes it fail must not prolong the
@@ -247,13 +249,13 @@ impl Health {
     ) -> Result<(), PolicyFailure> {
         self.began.get_or_insert(now);
         self.latest = self.latest.max(now);
+        let Some(health) = self.namespaces.get(asker.namespace) else {
+            return Ok(());
+        };
         if let Some((until, failure)) = self.all.quarantined(now) {
             // Its message is about an object of some other namespace.
             return Err(quarantined(*until, "for all objects", failure.code()));
         }
-        let Some(health) = self.namespaces.get(asker.namespace) else {
-            return Ok(());
-        };
         let own = health.objects.get(asker.object);
         if let Some((until, failure)) = health.all.quarantined(now) {
             let scope = "for the objects of its namespace";

@@ -232,7 +232,7 @@ fn no_object_and_no_namespace_alone_is_all() {
         assert_eq!(is_for_all(begun), strikes == 3, "both namespaces");
     }
     // The message of its last failure is about an object of another namespace.
-    let held = begin(&mut health, "c/new", now, &many).unwrap_err();
+    let held = begin(&mut health, "b/idle", now, &many).unwrap_err();
     assert!(held.ends_with("after: PolicyTrapped"), "{held}");
     assert!(held.starts_with("for all objects until"), "{held}");
 }
@@ -249,9 +249,12 @@ fn where_every_object_is_quarantined_it_is_for_all() {
     let both = users(&["a/one", "b/two"]);
     assert!(!fails(&mut health, "a/one", &both));
     assert!(fails(&mut health, "b/two", &both));
-    assert!(begin(&mut health, "c/new", NOW, &both).is_err());
+    assert!(begin(&mut health, "a/new", NOW, &both).is_err());
+    // It has not failed there.
+    assert_eq!(begin(&mut health, "c/new", NOW, &both), Ok(()));
 
-    // An object that nobody asks about exists too, but its failure is not required.
+    // An object that nobody asks about exists too, but its failure is not required. When it
+    // wakes up, it is asked about.
     let asleep = PolicyUser {
         is_asked: false,
         ..user("c/asleep")
@@ -264,6 +267,7 @@ fn where_every_object_is_quarantined_it_is_for_all() {
     ));
     let three = [user("a/one"), user("b/two"), asleep];
     assert!(fails(&mut health, "b/two", &three));
+    assert_eq!(begin(&mut health, "c/asleep", NOW, &three), Ok(()));
 }
 
 /// Expanders and scale-down policies are asked about the node groups, which are of no
