@@ -2,6 +2,7 @@
 
 mod cost;
 mod graph;
+mod size;
 
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value};

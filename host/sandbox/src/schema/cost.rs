@@ -1,7 +1,8 @@
 //! Cost of checking a configuration against a schema. A validator checks a subschema
 //! again for each reference to it, so that a few KB of schema can cause 2^40 checks, and
 //! it cannot be interrupted. So the steps are counted beforehand: each subschema once for
-//! each value that it is applied to, multiplied by the number of applications.
+//! each value that it is applied to, multiplied by the number of applications. Keywords
+//! read the value each time, so its size counts for each of them.
 //!
 //! Conditional subschemas count as if they applied: the estimate may be too high, but not
 //! too low.
@@ -11,6 +12,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::schema::graph::{Subschema, subschemas};
+use crate::schema::size::ValueSize;
 
 /// Maximum chain of subschemas that apply to one value: the validator recurses into each.
 const CHAIN: usize = 32;
@@ -63,7 +65,7 @@ impl Cost {
             if steps.is_none_or(|steps| steps.checked > STEPS_FOR_A_VALUE) {
                 return Err(format!(
                     "takes more than {STEPS_FOR_A_VALUE} steps to check a single value: its \
-                     subschemas refer to each other too often"
+                     subschemas refer to each other too often, or list too many values and names"
                 ));
             }
             count.visits = 0;
@@ -133,6 +135,7 @@ impl Cost {
             limit,
             visits: 0,
             known: HashMap::new(),
+            sizes: HashMap::new(),
         }
     }
 }
@@ -162,6 +165,7 @@ struct StepCounter<'a> {
     visits: u64,
     /// Steps by subschema and value.
     known: HashMap<(usize, *const Value), Steps>,
+    sizes: HashMap<*const Value, ValueSize>,
 }
 
 impl StepCounter<'_> {
@@ -178,9 +182,9 @@ impl StepCounter<'_> {
         }
         let cost = self.cost;
         let subschema = &cost.subschemas[number];
+        let own = self.own(subschema, value);
         let mut steps = Steps::default();
-        steps.add(subschema.steps, subschema.steps);
-        steps.add(cost.matching(subschema, value), 0);
+        steps.add(own, own);
         for &inner in &subschema.same {
             let inner = self.steps(inner, value, nesting)?;
             steps.add(inner.checked, inner.checked.saturating_add(inner.marked));
@@ -204,6 +208,21 @@ impl StepCounter<'_> {
         }
         self.known.insert(key, steps);
         Some(steps)
+    }
+
+    /// Returns the steps that a subschema's own keywords take for a value.
+    fn own(&mut self, subschema: &Subschema, value: &Value) -> u64 {
+        let key = std::ptr::from_ref(value);
+        let size = *self
+            .sizes
+            .entry(key)
+            .or_insert_with(|| ValueSize::of(value));
+        let read = size.own.saturating_mul(subschema.keywords);
+        let unique = if subschema.unique { size.unique } else { 0 };
+        let matched = self.cost.matching(subschema, value);
+        [read, unique, matched]
+            .into_iter()
+            .fold(subschema.steps, u64::saturating_add)
     }
 
     fn within(

@@ -7,11 +7,18 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use crate::schema::size::{children, whole};
+
 /// A subschema. Others are referred to by their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Subschema {
-    /// Steps for its own keywords.
+    /// Steps for its own keywords, whatever the value is.
     pub steps: u64,
+    /// Number of its own keywords. Each may read the text, the names or the entries of the
+    /// value.
+    pub keywords: u64,
+    /// Whether the items of a list must differ.
+    pub unique: bool,
     /// Subschemas applied to the same value.
     pub same: Vec<usize>,
     /// Subschemas applied to a property's value, by the property's name.
@@ -80,9 +87,14 @@ impl<'a> SchemaReader<'a> {
             ..Subschema::default()
         };
         for (keyword, value) in schema.as_object().into_iter().flatten() {
-            subschema.steps += match value {
-                Value::Array(items) => items.len() as u64,
-                Value::Object(entries) => entries.len() as u64,
+            subschema.keywords += 1;
+            subschema.steps += match (keyword.as_str(), value) {
+                // These are compared with the value as a whole.
+                ("const" | "enum" | "required" | "dependentRequired" | "dependencies", _) => {
+                    whole(value)
+                }
+                (_, Value::Array(items)) => items.len() as u64,
+                (_, Value::Object(entries)) => entries.len() as u64,
                 _ => 1,
             };
             self.keyword(&mut subschema, keyword, value)?;
@@ -128,6 +140,7 @@ impl<'a> SchemaReader<'a> {
                 subschema.unevaluated.extend(self.each(value));
             }
             "pattern" => subschema.patterns += 1,
+            "uniqueItems" => subschema.unique = matches!(value, Value::Bool(true)),
             _ => {}
         }
         Ok(())
@@ -164,10 +177,4 @@ fn one_resource(schema: &Value) -> Result<(), String> {
         rest.extend(children(value));
     }
     Ok(())
-}
-
-fn children(value: &Value) -> impl Iterator<Item = &Value> {
-    let items = value.as_array().into_iter().flatten();
-    let entries = value.as_object().into_iter().flat_map(Map::values);
-    items.chain(entries)
 }

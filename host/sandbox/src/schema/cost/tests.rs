@@ -35,6 +35,11 @@ fn schemas_that_explode_are_refused_wherever_they_do() {
         |next| json!({ "$ref": next["$ref"], "unevaluatedItems": false }),
     );
     let circle = json!({ "allOf": [{ "not": { "$ref": "#" } }] });
+    let repeated = |keyword: &str, value: Value| {
+        let all = vec![json!({ "$ref": "#/$defs/a" }); 1_000];
+        json!({ "allOf": all, "$defs": { "a": { keyword: value } } })
+    };
+    let names: Vec<String> = (0..5_000).map(|n| n.to_string()).collect();
     let patterns: Vec<Value> = (0..65)
         .map(|n| json!({ "pattern": format!("{n}") }))
         .collect();
@@ -43,6 +48,14 @@ fn schemas_that_explode_are_refused_wherever_they_do() {
         (&within, "steps to check a single value"),
         (&branches, "steps to check a single value"),
         (&marked, "steps to check a single value"),
+        (
+            &repeated("const", json!([vec![0; 5_000]])),
+            "steps to check a single value",
+        ),
+        (
+            &repeated("dependentRequired", json!({ "a": names })),
+            "steps to check a single value",
+        ),
         (&chain(40, Value::clone), "subschemas within each other"),
         (&circle, "subschemas within each other"),
         (
@@ -113,6 +126,66 @@ fn a_long_text_is_matched_with_few_patterns() {
     let mut names = json!({});
     names["t".repeat(60_000)] = json!(1);
     assert!(!check(1, &names));
+}
+
+#[test]
+fn each_keyword_that_reads_a_value_counts_its_size() {
+    let numbers = |count: usize| json!((0..count).collect::<Vec<usize>>());
+    let text = |length: usize| json!("a".repeat(length));
+    let fields = |count: usize| -> Value {
+        let names = (0..count).map(|n| n.to_string());
+        names.map(|name| (name, json!(0))).collect()
+    };
+    for (keyword, small, large) in [
+        (
+            json!({ "uniqueItems": true }),
+            numbers(100),
+            numbers(10_900),
+        ),
+        (json!({ "minLength": 1 }), text(1_000), text(60_000)),
+        (json!({ "enum": ["a", "b"] }), text(1_000), text(60_000)),
+        (json!({ "format": "date" }), text(1_000), text(60_000)),
+        (json!({ "required": ["0"] }), fields(100), fields(7_000)),
+    ] {
+        let schema = json!({ "properties": { "a": { "allOf": vec![&keyword; 1_500] } } });
+        let cost = Cost::of(&schema).unwrap();
+        assert!(cost.allows(&json!({ "a": small })).is_ok(), "{keyword}");
+        assert!(cost.allows(&json!({ "a": large })).is_err(), "{keyword}");
+    }
+}
+
+/// The validator finds equal items by their hashes, which are alike for some items.
+#[test]
+fn few_items_are_compared_with_each_other() {
+    let cost = Cost::of(&json!({ "properties": { "a": { "uniqueItems": true } } })).unwrap();
+    // Twelve lists, each empty or with an empty list, by the digits of a number.
+    let nests = |number: usize| -> Vec<Value> {
+        let digit = |digit: usize| match (number >> digit) & 1 {
+            0 => json!([]),
+            _ => json!([[]]),
+        };
+        (0..12).map(digit).collect()
+    };
+    let objects = |number: usize| json!({ "at": number, "to": "a" });
+    let nested = |count: usize| json!((0..count).map(nests).collect::<Vec<_>>());
+    let large = |count: u64| json!((0..count).map(|n| u64::MAX - n).collect::<Vec<_>>());
+    let small = |count: u32| json!((0..count).map(|n| f64::from(n) / 8.0).collect::<Vec<_>>());
+    let objects = |count: usize| json!((0..count).map(objects).collect::<Vec<_>>());
+    let texts = |count: usize| json!((0..count).map(|n| n.to_string()).collect::<Vec<_>>());
+    for (items, fits) in [
+        (nested(100), true),
+        (nested(1_300), false),
+        (large(500), true),
+        (large(3_000), false),
+        (objects(300), true),
+        (objects(2_500), false),
+        (small(10_000), true),
+        (texts(8_000), true),
+    ] {
+        let first = items[1].clone();
+        let allowed = cost.allows(&json!({ "a": items })).is_ok();
+        assert_eq!(allowed, fits, "as {first}");
+    }
 }
 
 #[test]
