@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::schema::graph::{Subschema, subschemas};
 use crate::schema::size::ValueSize;
@@ -112,23 +112,6 @@ impl Cost {
         }
     }
 
-    /// Returns the steps of a subschema's patterns for a value, and of those of
-    /// `propertyNames` for its names.
-    fn matching(&self, subschema: &Subschema, value: &Value) -> u64 {
-        let (bytes, patterns) = match value {
-            Value::String(text) => (text.len(), subschema.patterns),
-            Value::Object(properties) => {
-                let within = subschema.within.iter();
-                let within = within.map(|inner| self.subschemas[*inner].patterns);
-                let names = properties.keys().map(String::len);
-                (names.sum(), subschema.patterns + within.sum::<usize>())
-            }
-            _ => return 0,
-        };
-        let matched = (bytes as u64).saturating_mul(patterns as u64);
-        matched.saturating_mul(STEPS_FOR_A_BYTE)
-    }
-
     fn count(&self, limit: u64) -> StepCounter<'_> {
         StepCounter {
             cost: self,
@@ -138,6 +121,17 @@ impl Cost {
             sizes: HashMap::new(),
         }
     }
+}
+
+/// Returns the steps of a subschema's own patterns for a value.
+fn matching(subschema: &Subschema, value: &Value) -> u64 {
+    let bytes = match value {
+        Value::String(text) => text.len(),
+        Value::Object(properties) => properties.keys().map(String::len).sum(),
+        _ => 0,
+    };
+    let matched = (bytes as u64).saturating_mul(subschema.patterns as u64);
+    matched.saturating_mul(STEPS_FOR_A_BYTE)
 }
 
 /// Number of steps that a subschema takes for a value.
@@ -196,6 +190,7 @@ impl StepCounter<'_> {
                 }
             }
             Value::Object(properties) => {
+                self.names(subschema, properties, nesting, &mut steps)?;
                 for (name, property) in properties {
                     self.within(subschema, Some(name), property, nesting, &mut steps)?;
                 }
@@ -219,10 +214,34 @@ impl StepCounter<'_> {
             .or_insert_with(|| ValueSize::of(value));
         let read = size.own.saturating_mul(subschema.keywords);
         let unique = if subschema.unique { size.unique } else { 0 };
-        let matched = self.cost.matching(subschema, value);
+        let matched = matching(subschema, value);
         [read, unique, matched]
             .into_iter()
             .fold(subschema.steps, u64::saturating_add)
+    }
+
+    /// Adds the steps of what applies to the names of an object.
+    fn names(
+        &mut self,
+        subschema: &Subschema,
+        properties: &Map<String, Value>,
+        nesting: usize,
+        steps: &mut Steps,
+    ) -> Option<()> {
+        if subschema.names.is_empty() {
+            return Some(());
+        }
+        for name in properties.keys() {
+            let name = Value::String(name.clone());
+            // By its address, the name is only known while it is here.
+            let mut count = self.cost.count(self.limit.saturating_sub(self.visits));
+            for &inner in &subschema.names {
+                let inner = count.steps(inner, &name, nesting)?;
+                steps.add(inner.checked, 0);
+            }
+            self.visits += count.visits;
+        }
+        Some(())
     }
 
     fn within(

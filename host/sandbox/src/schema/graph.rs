@@ -23,6 +23,8 @@ pub(super) struct Subschema {
     pub same: Vec<usize>,
     /// Subschemas applied to a property's value, by the property's name.
     pub properties: HashMap<String, usize>,
+    /// Subschemas applied to the name of each property.
+    pub names: Vec<usize>,
     /// Subschemas applied to any nested value.
     pub within: Vec<usize>,
     /// Of those, the ones applied to parts that no other subschema has evaluated.
@@ -126,12 +128,10 @@ impl<'a> SchemaReader<'a> {
                     subschema.properties.insert(name.clone(), number);
                 }
             }
-            "items"
-            | "prefixItems"
-            | "additionalItems"
-            | "contains"
-            | "additionalProperties"
-            | "propertyNames" => subschema.within.extend(self.each(value)),
+            "propertyNames" => subschema.names.extend(self.each(value)),
+            "items" | "prefixItems" | "additionalItems" | "contains" | "additionalProperties" => {
+                subschema.within.extend(self.each(value));
+            }
             "patternProperties" => {
                 subschema.within.extend(self.named(value));
                 subschema.patterns += value.as_object().map_or(0, Map::len);

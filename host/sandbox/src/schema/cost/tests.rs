@@ -123,9 +123,24 @@ fn a_long_text_is_matched_with_few_patterns() {
     assert!(!check(60, &text(1000)));
     assert!(check(1, &text(5_000)));
     assert!(!check(1, &text(60_000)));
-    let mut names = json!({});
-    names["t".repeat(60_000)] = json!(1);
-    assert!(!check(1, &names));
+    let names = |length: usize| {
+        let mut names = json!({});
+        names["t".repeat(length)] = json!(1);
+        names
+    };
+    assert!(check(1, &names(1_000)));
+    assert!(!check(1, &names(60_000)));
+    let pattern = json!({ "pattern": "^t" });
+    for applied in [
+        json!({ "$ref": "#/$defs/name" }),
+        json!({ "anyOf": [{ "not": pattern }] }),
+        json!({ "allOf": vec![json!({ "minLength": 1 }); 3_000] }),
+    ] {
+        let schema = json!({ "propertyNames": applied, "$defs": { "name": pattern } });
+        let cost = Cost::of(&schema).unwrap();
+        assert!(cost.allows(&names(1_000)).is_ok(), "{applied}");
+        assert!(cost.allows(&names(60_000)).is_err(), "{applied}");
+    }
 }
 
 #[test]
