@@ -89,9 +89,21 @@ impl Schema {
             path: if path.is_empty() { "/".into() } else { path },
             message,
         };
-        let cost = compiled.cost.allows(&configuration);
-        *steps += *cost.as_ref().unwrap_or(&STEPS);
-        cost.map_err(|message| fault(String::new(), message))?;
+        let allowed = compiled.cost.allows(&configuration);
+        *steps += allowed.as_ref().map_or(STEPS, |allowed| allowed.checked);
+        let allowed = allowed.map_err(|message| fault(String::new(), message))?;
+        if compiled.validator.is_valid(&configuration) {
+            return Ok(());
+        }
+        // Errors are made in a second check, so that they do not count if there are none.
+        let Some(located) = allowed.located else {
+            let message = format!(
+                "it does not fit the policy's schema, and it takes more than {STEPS} steps to say \
+                 where"
+            );
+            return Err(fault(String::new(), message));
+        };
+        *steps += located;
         let checked = compiled.validator.validate(&configuration);
         checked.map_err(|error| fault(error.instance_path().to_string(), error.to_string()))
     }

@@ -22,7 +22,8 @@ const ALL_STEPS: u64 = 50_000_000;
 const MAX_FIRST: usize = 20;
 
 /// Steps that are kept for a namespace that comes first. Once it has taken [`CHECK_STEPS`],
-/// none are kept for it any more: until then, the next check takes no more than are left.
+/// none are kept for it any more: until then, the next check takes no more than are left, or
+/// as many again if it has to say where a configuration does not fit.
 const KEPT_STEPS: u64 = 2 * CHECK_STEPS;
 
 /// How long a namespace that was put off keeps its place if it asks for no check, in

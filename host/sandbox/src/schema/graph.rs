@@ -19,8 +19,14 @@ pub(super) struct Subschema {
     pub keywords: u64,
     /// Whether the items of a list must differ.
     pub unique: bool,
+    /// Number of errors that its own keywords have for a value at most.
+    pub errors: u64,
+    /// Steps to copy what these errors repeat of the schema.
+    pub repeated: u64,
     /// Subschemas applied to the same value.
     pub same: Vec<usize>,
+    /// Alternatives for the same value, whose errors are all collected if none is right.
+    pub alternatives: Vec<usize>,
     /// Subschemas applied to a property's value, by the property's name.
     pub properties: HashMap<String, usize>,
     /// Subschemas applied to the name of each property.
@@ -86,6 +92,8 @@ impl<'a> SchemaReader<'a> {
     fn read(&mut self, schema: &'a Value) -> Result<Subschema, String> {
         let mut subschema = Subschema {
             steps: 1,
+            // The schema `false` has an error without a keyword.
+            errors: u64::from(!schema.is_object()),
             ..Subschema::default()
         };
         for (keyword, value) in schema.as_object().into_iter().flatten() {
@@ -99,6 +107,7 @@ impl<'a> SchemaReader<'a> {
                 (_, Value::Object(entries)) => entries.len() as u64,
                 _ => 1,
             };
+            count_errors(&mut subschema, keyword, value);
             self.keyword(&mut subschema, keyword, value)?;
         }
         Ok(subschema)
@@ -118,9 +127,10 @@ impl<'a> SchemaReader<'a> {
             "$dynamicRef" | "$recursiveRef" => {
                 return Err(format!("has a `{keyword}`: use `$ref`"));
             }
-            "allOf" | "anyOf" | "oneOf" | "not" | "if" | "then" | "else" | "contentSchema" => {
+            "allOf" | "not" | "if" | "then" | "else" | "contentSchema" => {
                 subschema.same.extend(self.each(value));
             }
+            "anyOf" | "oneOf" => subschema.alternatives.extend(self.each(value)),
             "dependentSchemas" | "dependencies" => subschema.same.extend(self.named(value)),
             "properties" => {
                 for (name, property) in value.as_object().into_iter().flatten() {
@@ -158,6 +168,23 @@ impl<'a> SchemaReader<'a> {
                      something in the schema"
                 )
             })
+    }
+}
+
+/// Counts the errors of a keyword, and what they repeat of the schema.
+fn count_errors(subschema: &mut Subschema, keyword: &str, value: &Value) {
+    match keyword {
+        // Each name that is missing is an error.
+        "required" | "dependentRequired" | "dependencies" => {
+            let names = whole(value);
+            subschema.errors += names;
+            subschema.repeated += names;
+        }
+        "not" | "pattern" => {
+            subschema.errors += 1;
+            subschema.repeated += whole(value);
+        }
+        _ => subschema.errors += 1,
     }
 }
 

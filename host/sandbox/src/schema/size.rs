@@ -16,6 +16,8 @@ const EXACT_INTEGERS: u64 = 1 << 53;
 pub(super) struct ValueSize {
     /// To read its text, or to list its entries without what is in them.
     pub own: u64,
+    /// To read or copy all of it.
+    pub whole: u64,
     /// To compare its items with each other. Zero if it is not a list.
     pub unique: u64,
 }
@@ -28,11 +30,12 @@ impl ValueSize {
             Value::Object(fields) => fields.len() as u64 / ENTRIES_IN_A_STEP + names(fields),
             _ => 0,
         };
+        let whole = whole(value);
         let unique = match value {
-            Value::Array(items) => whole(value).saturating_add(pairs(items)),
+            Value::Array(items) => whole.saturating_add(pairs(items)),
             _ => 0,
         };
-        Self { own, unique }
+        Self { own, whole, unique }
     }
 }
 
@@ -51,15 +54,16 @@ pub(super) fn whole(value: &Value) -> u64 {
     steps
 }
 
+/// Returns the steps to read a text.
+pub(super) fn text_steps(text: &str) -> u64 {
+    text.len() as u64 / BYTES_IN_A_STEP
+}
+
 /// Returns the values that a value consists of.
 pub(super) fn children(value: &Value) -> impl Iterator<Item = &Value> {
     let items = value.as_array().into_iter().flatten();
     let entries = value.as_object().into_iter().flat_map(Map::values);
     items.chain(entries)
-}
-
-fn text_steps(text: &str) -> u64 {
-    text.len() as u64 / BYTES_IN_A_STEP
 }
 
 fn names(fields: &Map<String, Value>) -> u64 {

@@ -169,6 +169,50 @@ fn each_keyword_that_reads_a_value_counts_its_size() {
     }
 }
 
+/// Each error of an alternative has a copy of the value at fault and its path.
+#[test]
+fn what_alternatives_collect_counts_as_errors() {
+    let strings = json!({ "items": { "type": "string" } });
+    let numbers = |count: usize| json!(vec![0; count]);
+    let field = |name: usize, items: usize| {
+        let fields = [("n".repeat(name), numbers(items))];
+        fields.into_iter().collect::<Value>()
+    };
+    let nested = |depth: usize| {
+        let innermost = numbers(10_000);
+        let outer = (1..depth).fold(innermost, |inner, _| json!({ "left": inner }));
+        json!({ "left": outer })
+    };
+    let names = |count: usize| -> Value {
+        let names = (0..count).map(|n| n.to_string());
+        names.map(|name| (name, json!(0))).collect()
+    };
+    let left = json!({ "properties": { "left": { "$ref": "#" } }, "items": { "type": "string" } });
+    let alternatives = vec![json!({ "type": "string" }); 1_000];
+    for (schema, small, large) in [
+        (
+            json!({ "anyOf": [{ "additionalProperties": strings }] }),
+            field(10, 15_000),
+            field(30_000, 15_000),
+        ),
+        (
+            json!({ "additionalProperties": { "anyOf": alternatives } }),
+            field(1, 100),
+            field(1, 5_000),
+        ),
+        (
+            json!({ "anyOf": [{ "propertyNames": { "pattern": "^a" } }] }),
+            names(100),
+            names(2_000),
+        ),
+        (json!({ "oneOf": [left] }), nested(1), nested(30)),
+    ] {
+        let cost = Cost::of(&schema).unwrap();
+        assert!(cost.allows(&small).unwrap().located.is_some(), "{schema}");
+        assert_eq!(cost.allows(&large).unwrap().located, None, "{schema}");
+    }
+}
+
 /// The validator finds equal items by their hashes, which are alike for some items.
 #[test]
 fn few_items_are_compared_with_each_other() {

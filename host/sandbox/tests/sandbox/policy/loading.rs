@@ -2,7 +2,7 @@
 
 use flyball_decision::policy::Policy as _;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{context, input, load, refused};
 use crate::guest::Guest;
@@ -193,6 +193,28 @@ fn a_configuration_that_takes_too_long_to_check_is_refused() {
         let fault = nested(depth);
         assert!(fault.starts_with("`/`: it takes more than"), "{fault}");
     }
+}
+
+/// The errors of alternatives are collected, each with a copy of what is at fault and of its
+/// path.
+#[test]
+fn it_is_not_said_where_a_configuration_does_not_fit_if_that_takes_too_long() {
+    let lists = json!({"additionalProperties": {"items": {"type": "string"}}});
+    let policy = load(&Guest {
+        schema: json!({"anyOf": [lists]}).to_string(),
+        ..Guest::default()
+    })
+    .unwrap();
+    let check = |name: &str, items: Vec<Value>| {
+        let fields = [(name.to_owned(), Value::from(items))];
+        let checked = policy.check_configuration(&fields.into_iter().collect());
+        checked.map_err(|fault| fault.to_string())
+    };
+    let long = "n".repeat(30_000);
+    assert_eq!(check(&long, vec![json!(""); 10_000]), Ok(()));
+    assert!(check("n", vec![json!(0)]).unwrap_err().contains("anyOf"));
+    let fault = check(&long, vec![json!(0); 10_000]).unwrap_err();
+    assert!(fault.starts_with("`/`: it does not fit"), "{fault}");
 }
 
 #[test]
