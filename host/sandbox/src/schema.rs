@@ -46,13 +46,15 @@ impl Schema {
             serde_json::from_str(text).map_err(|error| fault(format!("is not JSON: {error}")))?;
         let cost = Cost::of(&schema).map_err(fault)?;
         // The schema comes from outside: no reference is fetched, and patterns are
-        // matched in linear time.
+        // matched in linear time. Formats are not checked: by default they would be where a part
+        // of the schema names an older draft.
         let patterns = PatternOptions::regex()
             .size_limit(PATTERN_BYTES)
             .dfa_size_limit(PATTERN_BYTES);
         let validator = jsonschema::options()
             .with_draft(Draft::Draft202012)
             .with_pattern_options(patterns)
+            .should_validate_formats(false)
             .offline()
             .build(&schema)
             .map_err(|error| {
