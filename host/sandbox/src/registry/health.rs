@@ -5,7 +5,7 @@
 //! nothing about other namespaces. So a quarantine is for an object, after three
 //! misbehaviours in a row; for the objects of a namespace, after many in a row there; and
 //! for all objects only if the policy is quarantined in every namespace in which it is asked.
-//! That does not hold a namespace in which it has not misbehaved, such as a new one, or one
+//! That holds these namespaces: not one in which it has not failed, such as a new one, or one
 //! whose objects were asleep.
 //!
 //! After a quarantine of a namespace or of all, objects for which the policy did not
@@ -72,6 +72,8 @@ struct NamespaceHealth {
     all: Strikes,
     /// When the latest quarantine of one of its objects ends or ended.
     last: Timestamp,
+    /// Whether the quarantine for all holds its objects.
+    is_held_with_all: bool,
 }
 
 /// Misbehaviours for an object, or for several.
@@ -252,7 +254,9 @@ impl Health {
         let Some(health) = self.namespaces.get(asker.namespace) else {
             return Ok(());
         };
-        if let Some((until, failure)) = self.all.quarantined(now) {
+        if health.is_held_with_all
+            && let Some((until, failure)) = self.all.quarantined(now)
+        {
             // Its message is about an object of some other namespace.
             return Err(quarantined(*until, "for all objects", failure.code()));
         }
@@ -334,9 +338,7 @@ impl Health {
         let is_first = health.last <= now;
         if let Some(until) = own.max(of_namespace) {
             health.last = health.last.max(until);
-            if self.is_held_everywhere(now, &users())
-                && let Some(until) = self.all.add(now, 1, failure)
-            {
+            if let Some(until) = self.quarantine_for_all(now, failure, &users()) {
                 let scope = Scope::All;
                 return Some(Begun { until, scope });
             }
@@ -346,7 +348,25 @@ impl Health {
         of_namespace.map(begun(Scope::Namespace)).or(own)
     }
 
-    /// Reports whether it is quarantined in every namespace that uses it. A single object
+    /// Begins a quarantine for all, if it is quarantined in every namespace in which it is
+    /// asked. It holds these namespaces. Returns its end.
+    fn quarantine_for_all(
+        &mut self,
+        now: Timestamp,
+        failure: &PolicyFailure,
+        users: &Users,
+    ) -> Option<Timestamp> {
+        if !self.is_held_everywhere(now, users) {
+            return None;
+        }
+        let until = self.all.add(now, 1, failure)?;
+        for (namespace, health) in &mut self.namespaces {
+            health.is_held_with_all = health.is_held(now, users, namespace);
+        }
+        Some(until)
+    }
+
+    /// Reports whether it is quarantined in every namespace in which it is asked. A single object
     /// counts as all only if there is no other.
     fn is_held_everywhere(&self, now: Timestamp, users: &Users) -> bool {
         let mut asked = users.namespaces().peekable();

@@ -268,6 +268,9 @@ fn where_every_object_is_quarantined_it_is_for_all() {
     let three = [user("a/one"), user("b/two"), asleep];
     assert!(fails(&mut health, "b/two", &three));
     assert_eq!(begin(&mut health, "c/asleep", NOW, &three), Ok(()));
+    // And again after a single failure.
+    assert_eq!(end(&mut health, "c/asleep", NOW, Some(&trap), &three), None);
+    assert_eq!(begin(&mut health, "c/asleep", NOW, &three), Ok(()));
 }
 
 /// Expanders and scale-down policies are asked about the node groups, which are of no
