@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::schema::size::{children, whole};
 
+/// Steps for `multipleOf`: a very large number is divided as a fraction of a thousand bits.
+const DIVISION: u64 = 32;
+
 /// A subschema. Others are referred to by their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Subschema {
@@ -103,6 +106,7 @@ impl<'a> SchemaReader<'a> {
                 ("const" | "enum" | "required" | "dependentRequired" | "dependencies", _) => {
                     whole(value)
                 }
+                ("multipleOf", _) => DIVISION,
                 (_, Value::Array(items)) => items.len() as u64,
                 (_, Value::Object(entries)) => entries.len() as u64,
                 _ => 1,

@@ -151,6 +151,10 @@ fn each_keyword_that_reads_a_value_counts_its_size() {
         let names = (0..count).map(|n| n.to_string());
         names.map(|name| (name, json!(0))).collect()
     };
+    let divided = json!({ "items": { "multipleOf": 0.3 } });
+    let divided = Cost::of(&divided).unwrap();
+    assert!(divided.allows(&json!(vec![1e300; 10_000])).is_ok());
+    assert!(divided.allows(&json!(vec![1e300; 40_000])).is_err());
     for (keyword, small, large) in [
         (
             json!({ "uniqueItems": true }),
